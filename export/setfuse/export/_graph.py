@@ -1,0 +1,91 @@
+"""Write an ONNX graph node by node."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 20
+"""Newest opset that onnxruntime-gpu takes, and the first with a standard Gelu."""
+
+IR_VERSION = 10
+"""onnxruntime-gpu lags the CPU package; onnx itself writes a newer one by default."""
+
+
+class GraphBuilder:
+    """Collects nodes and constants; every value is named after what it holds, so that a viewer reads well.
+
+    The same calls give the same bytes: names come from the caller, never from a counter that others share.
+    """
+
+    def __init__(self) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: dict[str, onnx.TensorProto] = {}
+
+    def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
+        """Add a constant and return its name."""
+        if name in self._constants:
+            raise ValueError(f"the graph has a constant {name!r} already")
+        array = np.asarray(value, dtype=dtype, order="C")
+        self._constants[name] = numpy_helper.from_array(array, name)
+        return name
+
+    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
+        """Add a node with one output and return the output's name."""
+        return self.node_with_outputs(op, inputs, [output], **attributes)[0]
+
+    def node_with_outputs(
+        self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object
+    ) -> list[str]:
+        """Add a node and return its outputs' names."""
+        self._nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
+        return list(outputs)
+
+    def linear(self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> str:
+        """Add `x @ weight + bias` over the last axis.
+
+        Args:
+            x: A value (..., inputs).
+            name: Prefix of the nodes' names.
+            weight: (inputs, outputs).
+            bias: (outputs,).
+        """
+        product = self.node("MatMul", [x, self.constant(f"{name}.weight", weight)], f"{name}.product")
+        return self.node("Add", [product, self.constant(f"{name}.bias", bias)], name)
+
+    def layer_norm(
+        self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], epsilon: float
+    ) -> str:
+        """Add a LayerNormalization over the last axis."""
+        constants = [self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]
+        return self.node("LayerNormalization", [x, *constants], name, axis=-1, epsilon=epsilon)
+
+    def model(
+        self,
+        name: str,
+        inputs: Sequence[onnx.ValueInfoProto],
+        outputs: Sequence[onnx.ValueInfoProto],
+        metadata: Mapping[str, str],
+    ) -> onnx.ModelProto:
+        """Put the model together and check it."""
+        graph = helper.make_graph(self._nodes, name, inputs, outputs, initializer=list(self._constants.values()))
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="setfuse",
+        )
+        helper.set_model_props(model, dict(metadata))
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def tensor_info(name: str, dtype: int, shape: Sequence[str | int]) -> onnx.ValueInfoProto:
+    """Describe an input or output; axes that vary have a name."""
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+INT64 = TensorProto.INT64
+FLOAT = TensorProto.FLOAT

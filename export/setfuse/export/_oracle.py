@@ -1,0 +1,57 @@
+"""What the torch checkpoint itself answers: sentence-transformers for the body, scikit-learn for the head."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sentence_transformers import SentenceTransformer
+from sklearn.linear_model import LogisticRegression
+
+from ._checkpoint import Checkpoint, FloatArray, LinearHead
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to the same texts, in their order.
+
+    Attributes:
+        probabilities: (texts, labels).
+        embeddings: float32 (texts, dim).
+    """
+
+    probabilities: npt.NDArray[np.floating]
+    embeddings: FloatArray
+
+
+class TorchOracle:
+    """The checkpoint, loaded by the libraries that it comes from; it shares no code with the graph."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Load body and head."""
+        self._body = SentenceTransformer(
+            str(checkpoint.folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32}
+        )
+        self._normalize = checkpoint.normalize
+        self._head = _scikit_learn_head(checkpoint.head)
+
+    def answer(self, texts: Sequence[str], *, batch_size: int) -> Answers:
+        """Embed and classify."""
+        embeddings: FloatArray = self._body.encode(
+            list(texts),
+            batch_size=batch_size,
+            normalize_embeddings=self._normalize,
+            convert_to_numpy=True,
+            show_progress_bar=False,
+        )
+        return Answers(probabilities=self._head.predict_proba(embeddings), embeddings=embeddings)
+
+
+def _scikit_learn_head(head: LinearHead) -> LogisticRegression:
+    classifier = LogisticRegression()
+    classifier.coef_ = head.coef
+    classifier.intercept_ = head.intercept
+    classifier.classes_ = np.arange(len(head.classes))
+    classifier.n_features_in_ = head.coef.shape[1]
+    return classifier

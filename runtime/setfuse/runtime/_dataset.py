@@ -1,0 +1,117 @@
+"""Read labelled texts from JSON lines: one object a line, with `text` and `label`."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ._errors import DatasetError
+from ._text import without_lone_surrogates
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One labelled text.
+
+    Attributes:
+        text: What is to be classified; not blank.
+        label: Its label; integers in a file become their decimal digits.
+        origin: Where it stands, for error messages: `file.jsonl:17`, or `row 17` of rows that came from no file.
+    """
+
+    text: str
+    label: str
+    origin: str = field(default="", compare=False, repr=False)
+
+
+def read_rows(path: str | Path) -> list[Row]:
+    """Read a JSON lines file of labelled texts.
+
+    Keys other than `text` and `label` are ignored, and so are blank lines and a byte order mark.
+
+    Args:
+        path: A UTF-8 file with one JSON object a line.
+
+    Returns:
+        The rows in the order of the file.
+
+    Raises:
+        DatasetError: The file is missing, not UTF-8, not JSON lines, or has no rows; or a row has no usable text or
+            label. The message names the file and the line.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: expected a JSON lines file of labelled texts, but it cannot be read: {error.strerror}"
+        ) from error
+    rows = [_row(value, origin) for origin, value in _json_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
+    if not rows:
+        raise DatasetError(f'{path}: expected at least one line like {{"text": "…", "label": "…"}}, found none')
+    return rows
+
+
+def as_rows(rows: str | Path | Iterable[Row | Mapping[str, object]]) -> list[Row]:
+    """Take labelled texts in any of the forms that the public functions accept.
+
+    Args:
+        rows: A JSON lines file, or `Row`s or mappings with `text` and `label`.
+
+    Returns:
+        The same, as rows that know where they came from.
+
+    Raises:
+        DatasetError: As `read_rows`.
+    """
+    if isinstance(rows, str | Path):
+        return read_rows(rows)
+    result = []
+    for number, row in enumerate(rows, start=1):
+        if isinstance(row, Row):
+            result.append(_row({"text": row.text, "label": row.label}, row.origin or f"row {number}"))
+        else:
+            result.append(_row(row, f"row {number}"))
+    if not result:
+        raise DatasetError("expected at least one labelled text, got none")
+    return result
+
+
+def _json_lines(data: bytes, path: Path) -> Iterator[tuple[str, object]]:
+    for number, line in enumerate(data.split(b"\n"), start=1):
+        origin = f"{path}:{number}"
+        try:
+            text = line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DatasetError(
+                f"{origin}: expected UTF-8, found byte 0x{line[error.start]:02x} at column {error.start + 1}; "
+                "save the file as UTF-8"
+            ) from error
+        if not text.strip():
+            continue
+        try:
+            yield origin, json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(
+                f'{origin}: expected one JSON object like {{"text": "…", "label": "…"}}, found {_shown(text)} ({error})'
+            ) from error
+
+
+def _row(value: object, origin: str) -> Row:
+    if not isinstance(value, Mapping):
+        raise DatasetError(f'{origin}: expected an object with "text" and "label", found {_shown(value)}')
+    text = value.get("text")
+    if not isinstance(text, str) or not text.strip():
+        found = _shown(text) if "text" in value else f"the keys {_shown(list(value))}"
+        raise DatasetError(f'{origin}: expected a "text" that is a string and not blank, found {found}')
+    label = value.get("label")
+    if isinstance(label, bool) or not isinstance(label, str | int) or not str(label).strip():
+        found = _shown(label) if "label" in value else f"the keys {_shown(list(value))}"
+        raise DatasetError(f'{origin}: expected a "label" that is a string (or a whole number), found {found}')
+    return Row(text=without_lone_surrogates(text), label=without_lone_surrogates(str(label)), origin=origin)
+
+
+def _shown(value: object) -> str:
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    shown = " ".join(shown.split()) or repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."  # noqa: PLR2004 - what fits into one line of a terminal

@@ -1,0 +1,64 @@
+"""Every error of the runtime, and the base that the other stages' errors share.
+
+    SetfuseError                  anything setfuse itself refuses; the command line prints it as one line, exit status 1
+    ├── UsageError                an argument out of its range (also a ValueError); exit status 2
+    ├── MissingExtra              a package that an extra brings is not installed (also an ImportError)
+    ├── DatasetError              a labelled file or its rows cannot be used
+    ├── OutputExists              an output folder is there already, or is one that must not be replaced
+    ├── InvalidText               something handed in as a text is not one (also a TypeError)
+    └── BundleError               a bundle cannot be read
+        ├── BundleNotFound        no folder, or no bundle.json in it
+        ├── BundleCorrupt         a file is missing, cut short or altered
+        ├── UnsupportedFormat     bundle.json is of another format version
+        └── VariantNotFound       the bundle has no such precision or target
+
+A message says what was wrong, what was expected, what was found and what to do next.
+"""
+
+
+class SetfuseError(Exception):
+    """Base of all errors that setfuse raises on purpose."""
+
+    exit_status = 1
+
+
+class UsageError(SetfuseError, ValueError):
+    """An argument is out of its range."""
+
+    exit_status = 2
+
+
+class MissingExtra(SetfuseError, ImportError):
+    """A stage was imported without the packages that its extra brings."""
+
+
+class DatasetError(SetfuseError):
+    """A labelled data file, or a row in it, cannot be used."""
+
+
+class OutputExists(SetfuseError):
+    """The output folder exists, or must not be replaced."""
+
+
+class InvalidText(SetfuseError, TypeError):
+    """Something handed in as a text, or as a list of texts, is not one."""
+
+
+class BundleError(SetfuseError):
+    """A bundle cannot be read."""
+
+
+class BundleNotFound(BundleError):
+    """There is no bundle at the path."""
+
+
+class BundleCorrupt(BundleError):
+    """A file of the bundle is missing, cut short or altered."""
+
+
+class UnsupportedFormat(BundleError):
+    """The bundle was written in a format version that this release does not read."""
+
+
+class VariantNotFound(BundleError):
+    """The bundle has no variant for what was asked."""

@@ -1,0 +1,70 @@
+"""Write an output folder whole or not at all."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ._errors import OutputExists
+
+
+@contextlib.contextmanager
+def new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | Path, ...] = ()) -> Iterator[Path]:
+    """Give a folder to write into; when the block ends well, it gets its final name in one rename.
+
+    When the block raises, what was written is removed and what stood at `path` before is as it was. Missing parents
+    are made at the end, not before. A process that is killed outright can leave a folder `.NAME.partial-*` behind,
+    and, if it dies between the two renames of an overwrite, the earlier folder as `.NAME.earlier-*`.
+
+    Args:
+        path: The final name.
+        overwrite: Replace an existing folder, whole.
+        keep: Folders that the work reads from, or the like: `path` may be none of them and contain none of them.
+
+    Yields:
+        An empty folder on the same file system as `path`.
+
+    Raises:
+        OutputExists: `path` exists and `overwrite` is false, is no folder, or must be kept.
+    """
+    final = Path(path).expanduser().resolve()
+    _refuse(final, overwrite, keep)
+    parent = next(folder for folder in final.parents if folder.is_dir())
+    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}.partial-", dir=parent))
+    try:
+        staging.chmod(parent.stat().st_mode & 0o777)  # mkdtemp's 0700 would hide the result from everybody else
+        yield staging
+        _refuse(final, overwrite, keep)  # somebody else may have written there in the meantime
+        final.parent.mkdir(parents=True, exist_ok=True)
+        if final.exists():
+            _replace(staging, final)
+        else:
+            staging.rename(final)
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _refuse(final: Path, overwrite: bool, keep: tuple[str | Path, ...]) -> None:
+    if not final.exists():
+        return
+    if not final.is_dir():
+        raise OutputExists(f"{final}: expected a folder to write to, found a file; choose another name")
+    for kept in (Path.cwd(), Path.home(), *keep):
+        if Path(kept).expanduser().resolve().is_relative_to(final):
+            raise OutputExists(f"{final}: writing there would replace {kept}; choose another output folder")
+    if not overwrite:
+        raise OutputExists(f"{final}: the folder exists; pass --overwrite (overwrite=True) to replace it whole")
+
+
+def _replace(staging: Path, final: Path) -> None:
+    aside = Path(tempfile.mkdtemp(prefix=f".{final.name}.earlier-", dir=final.parent))
+    earlier = aside / final.name
+    final.rename(earlier)
+    try:
+        staging.rename(final)
+    except BaseException:
+        earlier.rename(final)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)

@@ -1,0 +1,96 @@
+"""Run one fused graph in onnxruntime."""
+
+import os
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from ._errors import BundleCorrupt, MissingExtra, UsageError
+from ._manifest import Target, Variant
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+PROVIDERS = {Target.CPU: "CPUExecutionProvider", Target.CUDA: "CUDAExecutionProvider"}
+
+PROBABILITIES = "probabilities"
+EMBEDDING = "sentence_embedding"
+
+
+class Session:
+    """A graph, loaded and ready to run on one kind of device."""
+
+    def __init__(self, model: bytes, variant: Variant, *, threads: int | None) -> None:
+        """Load the graph.
+
+        Args:
+            model: The ONNX file's bytes.
+            variant: What the manifest says of them.
+            threads: Threads inside one run; None for as many as this process may use.
+
+        Raises:
+            MissingExtra: onnxruntime is not installed.
+            UsageError: `threads` is not positive, or onnxruntime cannot run on the variant's kind of device.
+            BundleCorrupt: onnxruntime refuses the file.
+        """
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads: expected 1 or more, got {threads}")
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise MissingExtra(
+                'setfuse.runtime needs onnxruntime to run a graph: pip install "setfuse[cpu]" '
+                '(or "setfuse[gpu]" on a machine with CUDA)'
+            ) from error
+        provider = PROVIDERS[variant.target]
+        if provider not in onnxruntime.get_available_providers():
+            available = ", ".join(onnxruntime.get_available_providers())
+            raise UsageError(f"this onnxruntime has no {provider} for the {variant} graph (has: {available})")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model,
+                sess_options=_options(onnxruntime, variant.target, threads),
+                providers=[provider],
+                # On the CPU, Add and LayerNormalization apart are faster than the kernel that onnxruntime fuses them to.
+                disabled_optimizers=["SkipLayerNormFusion"] if variant.target is Target.CPU else None,
+            )
+        except Exception as error:  # onnxruntime's exceptions have no common base but this one
+            raise BundleCorrupt(f"{variant.file.file}: onnxruntime refuses the graph: {error}") from error
+        self._takes_mask = any(tensor.name == "attention_mask" for tensor in variant.inputs)
+
+    def run(
+        self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]
+    ) -> list[npt.NDArray[np.float32]]:
+        """Run one batch of texts that all have the same number of tokens.
+
+        Args:
+            input_ids: int64 (texts, tokens).
+            outputs: Which of `probabilities` and `sentence_embedding` to compute.
+
+        Returns:
+            float32 arrays (texts, labels) or (texts, dim), in the order of `outputs`.
+        """
+        feeds = {"input_ids": input_ids}
+        if self._takes_mask:
+            feeds["attention_mask"] = np.ones_like(input_ids)
+        results: list[npt.NDArray[np.float32]] = self._session.run(outputs, feeds)
+        return results
+
+
+def _options(onnxruntime: "onnxruntime", target: Target, threads: int | None) -> "onnxruntime.SessionOptions":
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors; they also arrive as exceptions
+    options.inter_op_num_threads = 1
+    if target is Target.CPU:
+        options.intra_op_num_threads = threads or available_cpus()
+        # A waiting thread that spins burns a core between the calls of a service.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return options
+
+
+def available_cpus() -> int:
+    """Count the processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

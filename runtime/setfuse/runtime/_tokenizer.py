@@ -1,0 +1,34 @@
+"""Texts to token ids, with the body's own tokenizer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import tokenizers
+
+from ._errors import BundleCorrupt
+from ._text import without_lone_surrogates
+
+
+class Tokenizer:
+    """The bundle's `tokenizer.json`: no padding, truncation at the model's `max_length`."""
+
+    def __init__(self, definition: bytes, max_length: int) -> None:
+        try:
+            self._tokenizer = tokenizers.Tokenizer.from_buffer(definition)
+        except Exception as error:  # tokenizers raises bare Exception
+            raise BundleCorrupt(f"tokenizer.json: the tokenizers package cannot read it: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+
+    def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
+        """Give the token ids of each text, special tokens included.
+
+        Args:
+            texts: Any strings; lone surrogates count as U+FFFD.
+
+        Returns:
+            One int64 array (length,) a text, each at most `max_length` long.
+        """
+        encodings = self._tokenizer.encode_batch_fast([without_lone_surrogates(text) for text in texts])
+        return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
