@@ -11,6 +11,7 @@ from onnx import TensorProto
 from tqdm import tqdm
 
 from setfuse.runtime import (
+    FORMAT_VERSION,
     BundleFile,
     Classifier,
     Manifest,
@@ -25,10 +26,8 @@ from ._card import bundle_card
 from ._check_texts import CHECK_TEXTS
 from ._checkpoint import Checkpoint, read_checkpoint
 from ._fuse import FILES, SUPPORTED_PRECISIONS, TARGETS, fuse
-from ._oracle import TorchOracle
 from ._validate import answer_padded, check_interface, compare
 
-FORMAT_VERSION = Manifest.__dataclass_fields__["format_version"].default
 BATCH_SIZE = 16
 """Texts a batch of torch's answers and of the padded run: large enough that most rows are padded."""
 
@@ -73,6 +72,8 @@ def export(
         tokenizer = _write_tokenizer(source, staging)
         bar.update()
         bar.set_postfix_str("asking torch for its answers")
+        from ._oracle import TorchOracle  # seconds of importing torch, after all that can be refused without it
+
         oracle = TorchOracle(source)
         torch_answers = oracle.answer(CHECK_TEXTS, batch_size=BATCH_SIZE)
         torch_again = oracle.answer(CHECK_TEXTS, batch_size=1)

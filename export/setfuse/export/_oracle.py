@@ -1,28 +1,14 @@
 """What the torch checkpoint itself answers: sentence-transformers for the body, scikit-learn for the head."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 
 from ._checkpoint import Checkpoint, FloatArray, LinearHead
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Answers to the same texts, in their order.
-
-    Attributes:
-        probabilities: (texts, labels).
-        embeddings: float32 (texts, dim).
-    """
-
-    probabilities: npt.NDArray[np.floating]
-    embeddings: FloatArray
+from ._validate import Answers
 
 
 class TorchOracle:

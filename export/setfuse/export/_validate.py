@@ -1,6 +1,7 @@
 """Prove that a graph answers as the torch checkpoint does: names, axes, shapes, values, labels, in this order."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ import tokenizers
 
 from setfuse.runtime import Classifier, Manifest, Parity, Variant
 
+from ._checkpoint import FloatArray
 from ._errors import ParityError
-from ._oracle import Answers
 
 FP32_TOLERANCE = 1e-5
 """Largest difference of a probability that float32 arithmetic in another order explains, with a head of usual size."""
@@ -20,6 +21,19 @@ FP32_TOLERANCE = 1e-5
 ROUNDING_FACTOR = 10
 """A head with large coefficients amplifies rounding, in torch too: how many times torch's own difference between
 batch sizes the graph may be off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Answers to the same texts, in their order.
+
+    Attributes:
+        probabilities: (texts, labels).
+        embeddings: float32 (texts, dim).
+    """
+
+    probabilities: npt.NDArray[np.floating]
+    embeddings: FloatArray
 
 
 def check_interface(model: onnx.ModelProto, labels: Sequence[str]) -> None:

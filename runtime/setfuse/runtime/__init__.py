@@ -4,6 +4,7 @@ Also what the stages share: the manifest of a bundle, the reader of labelled tex
 """
 
 from ._classifier import Classifier, Prediction
+from ._command import Command
 from ._dataset import Row, as_rows, read_rows
 from ._errors import (
     BundleCorrupt,
@@ -21,14 +22,16 @@ from ._errors import (
 from ._evaluate import Evaluation, LabelMetrics, evaluate
 from ._extras import require_extra
 from ._folders import new_folder
-from ._manifest import BundleFile, Manifest, Parity, Precision, Target, Tensor, Variant
+from ._manifest import FORMAT_VERSION, BundleFile, Manifest, Parity, Precision, Target, Tensor, Variant
 
 __all__ = [
+    "FORMAT_VERSION",
     "BundleCorrupt",
     "BundleError",
     "BundleFile",
     "BundleNotFound",
     "Classifier",
+    "Command",
     "DatasetError",
     "Evaluation",
     "InvalidText",

@@ -1,8 +1,8 @@
 """Write an output folder whole or not at all."""
 
 import contextlib
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,9 +31,8 @@ def new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | P
     final = Path(path).expanduser().resolve()
     _refuse(final, overwrite, keep)
     parent = next(folder for folder in final.parents if folder.is_dir())
-    staging = Path(tempfile.mkdtemp(prefix=f".{final.name}.partial-", dir=parent))
+    staging = _beside(parent, final.name, "partial")
     try:
-        staging.chmod(parent.stat().st_mode & 0o777)  # mkdtemp's 0700 would hide the result from everybody else
         yield staging
         _refuse(final, overwrite, keep)  # somebody else may have written there in the meantime
         final.parent.mkdir(parents=True, exist_ok=True)
@@ -58,7 +57,7 @@ def _refuse(final: Path, overwrite: bool, keep: tuple[str | Path, ...]) -> None:
 
 
 def _replace(staging: Path, final: Path) -> None:
-    aside = Path(tempfile.mkdtemp(prefix=f".{final.name}.earlier-", dir=final.parent))
+    aside = _beside(final.parent, final.name, "earlier")
     earlier = aside / final.name
     final.rename(earlier)
     try:
@@ -68,3 +67,10 @@ def _replace(staging: Path, final: Path) -> None:
         raise
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _beside(parent: Path, name: str, purpose: str) -> Path:
+    # Not tempfile.mkdtemp: its mode 0700 would hide the result from everybody else.
+    folder = parent / f".{name}.{purpose}-{secrets.token_hex(4)}"
+    folder.mkdir()
+    return folder

@@ -1,0 +1,18 @@
+"""Training: a few labelled texts in, a checkpoint folder out (sentence-transformers layout, head without pickle)."""
+
+from setfuse.runtime import require_extra
+
+require_extra("train", needed_by="setfuse.train")
+
+from ._arguments import TrainingArguments  # noqa: E402 - only once the extra is known to be there
+from ._errors import BaseModelNotFound, TrainingDiverged, TrainingError  # noqa: E402
+from ._train import TrainingResult, train  # noqa: E402
+
+__all__ = [
+    "BaseModelNotFound",
+    "TrainingArguments",
+    "TrainingDiverged",
+    "TrainingError",
+    "TrainingResult",
+    "train",
+]

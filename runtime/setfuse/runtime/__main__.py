@@ -1,0 +1,106 @@
+"""The entry point of the command line: finds the stage that a subcommand belongs to, and imports no other."""
+
+import argparse
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from types import FrameType
+from typing import NoReturn
+
+from ._command import Command
+from ._errors import SetfuseError
+
+# Each stage's own subcommands stand in its `cli` module, in a dictionary COMMANDS.
+_COMMANDS = {
+    "train": ("setfuse.train.cli", "fine-tune a body and fit the head on labelled texts: a checkpoint"),
+    "export": ("setfuse.export.cli", "turn a checkpoint into one fused ONNX graph: a bundle"),
+    "predict": ("setfuse.runtime.cli", "classify texts with a bundle"),
+    "evaluate": ("setfuse.runtime.cli", "judge a bundle on labelled texts"),
+    "info": ("setfuse.runtime.cli", "say what a bundle holds"),
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with the arguments in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments; None for the process's own.
+
+    Returns:
+        The exit status: 0, 1 for a failure, 2 for bad usage, 130 when interrupted.
+    """
+    # What goes to stderr is a progress bar or one line of error; libraries' own reports are neither.
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _stop)
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    name = next((argument for argument in arguments if not argument.startswith("-")), "")
+    try:
+        return _run(arguments, name)
+    except SetfuseError as error:
+        return _fail(name, str(error), error.exit_status)
+    except BrokenPipeError:  # the reader of stdout has gone, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _fail(name, f"{where}{error.strerror or error}", 1)
+    except MemoryError:
+        return _fail(name, "out of memory", 1)
+    except KeyboardInterrupt:
+        return _fail(name, "interrupted", 130)
+
+
+def _run(arguments: list[str], name: str) -> int:
+    parser = _Parser(prog="setfuse", description="Few-shot text classification as one fused ONNX graph.")
+    parser.add_argument("--version", action="store_true", help="print the version and exit")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    commands = _load(name)
+    for command, (_, summary) in _COMMANDS.items():
+        subparser = subparsers.add_parser(command, help=summary, description=summary)
+        if command == name:
+            commands[name].add_arguments(subparser)
+    options = parser.parse_args(arguments)
+    if options.version:
+        from importlib import metadata
+
+        print(f"setfuse {metadata.version('setfuse')}")
+        return 0
+    if options.command is None:
+        parser.error("expected a command")
+    commands[options.command].run(options)
+    sys.stdout.flush()
+    return 0
+
+
+def _load(name: str) -> dict[str, Command]:
+    if name not in _COMMANDS:
+        return {}
+    commands: dict[str, Command] = importlib.import_module(_COMMANDS[name][0]).COMMANDS
+    return commands
+
+
+def _fail(name: str, message: str, status: int) -> int:
+    program = f"setfuse {name}" if name in _COMMANDS else "setfuse"
+    print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
+    return status
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
+    # As an exception, so that half-written folders are removed on the way out.
+    sys.exit(128 + number)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

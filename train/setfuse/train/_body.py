@@ -1,0 +1,33 @@
+"""Load the body, sentence-transformers' own pipeline."""
+
+from pathlib import Path
+
+import torch
+from sentence_transformers import SentenceTransformer
+
+from setfuse.runtime import UsageError
+
+from ._errors import BaseModelNotFound
+
+
+def load_body(folder: Path, max_length: int | None) -> SentenceTransformer:
+    """Load a base model in float32, on the GPU if torch has one.
+
+    Args:
+        folder: A sentence-transformers folder, or a transformers one, which gets mean pooling.
+        max_length: Tokens to cut texts at; None for the body's own.
+
+    Raises:
+        BaseModelNotFound: sentence-transformers cannot load it.
+        UsageError: `max_length` is more than the body can take.
+    """
+    try:
+        body = SentenceTransformer(str(folder), local_files_only=True, model_kwargs={"dtype": torch.float32})
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise BaseModelNotFound(f"{folder}: sentence-transformers cannot load it: {error}") from error
+    if max_length is not None:
+        longest = body.max_seq_length
+        if longest is not None and max_length > longest:
+            raise UsageError(f"max_length: expected at most the body's {longest} tokens, got {max_length}")
+        body.max_seq_length = max_length
+    return body
