@@ -206,9 +206,7 @@ def measure(
     return rows
 
 
-def summarize(
-    contender: str, case: Case, rounds: list[list[float]], reference: list[list[float]], share: float
-) -> Row:
+def summarize(contender: str, case: Case, rounds: list[list[float]], reference: list[list[float]], share: float) -> Row:
     """Turn the times of one contender in one case into a row.
 
     Args:

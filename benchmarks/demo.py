@@ -53,7 +53,9 @@ def _demo() -> None:
     checkpoint, bundle = OUT / "checkpoint", OUT / "bundle"
     training, held_out = DATA / "train.jsonl", DATA / "test.jsonl"
     rows = read_rows(held_out)
-    _say(f"1/4  train: all-MiniLM-L6-v2 on {len(read_rows(training))} texts of a support desk (about 80 s on two cores)")
+    _say(
+        f"1/4  train: all-MiniLM-L6-v2 on {len(read_rows(training))} texts of a support desk (about 80 s on two cores)"
+    )
     trained = train(
         training,
         base=base,
@@ -77,7 +79,8 @@ def _demo() -> None:
     seconds = time.perf_counter() - start
     if trained.accuracy is None:
         raise BenchmarkError("expected the training to measure the accuracy on the held-out texts")
-    _summary(manifest, evaluation, trained.accuracy, trained.seconds, latency, seconds)
+    times = f"trained in {trained.seconds:.0f} s; the whole demo in {seconds:.0f} s"
+    _summary(manifest, evaluation, trained.accuracy, latency, times)
 
 
 def _say(line: str) -> None:
@@ -88,9 +91,8 @@ def _summary(
     manifest: Manifest,
     evaluation: Evaluation,
     torch_accuracy: float,
-    training_seconds: float,
     latency: list[Row],
-    seconds: float,
+    times: str,
 ) -> None:
     variant = manifest.variants[0]
     parity = variant.parity
@@ -100,12 +102,12 @@ def _summary(
     where = OUT.relative_to(ROOT)
     print(f"""
 ── setfuse demo ─────────────────────────────────────────────────────────────────
-accuracy   {evaluation.accuracy:.3f} on {evaluation.texts} held-out texts, {len(manifest.labels)} labels, 12 training texts each
+accuracy   {evaluation.accuracy:.3f} on {evaluation.texts} held-out texts of {len(manifest.labels)} labels
            (torch checkpoint: {torch_accuracy:.3f}; macro F1 {evaluation.macro_f1:.3f})
 parity     {parity.texts} texts of all lengths and scripts against torch: probabilities off by at most
            {parity.max_probability_difference:.1e}, {parity.label_agreement:.1%} the same labels
 size       bundle {size / 1e6:.1f} MB, of which the graph {variant.file.bytes / 1e6:.1f} MB ({variant})
-time       trained in {training_seconds:.0f} s; the whole demo in {seconds:.0f} s
+time       {times}
 
 latency, one thread, ms; ratio: how many times as long as setfuse it takes
 {table(latency)}
@@ -113,7 +115,8 @@ latency, one thread, ms; ratio: how many times as long as setfuse it takes
 left in {where}: checkpoint, bundle, latency.json, latency.png
 
 next, in Python:
-  from setfuse.runtime import Classifier; print(Classifier.load("{where}/bundle")("{_QUESTION}"))
+  from setfuse.runtime import Classifier
+  print(Classifier.load("{where}/bundle")("{_QUESTION}"))
 next, in the shell:
   .venv/bin/setfuse predict {where}/bundle "{_QUESTION}"
 """)

@@ -38,7 +38,7 @@ Texts of more than {manifest.max_length} tokens are cut there.
 def _row(variant: Variant) -> str:
     size = f"{variant.file.bytes / 1e6:.1f}"
     if variant.parity is None:
-        return f"| {variant.file.file} | {variant.precision} | {variant.target} | {size} | – | – | – |"
+        return f"| {variant.file.file} | {variant.precision} | {variant.target} | {size} | - | - | - |"
     parity = variant.parity
     difference = f"{parity.max_probability_difference:.1e}, {parity.mean_probability_difference:.1e}"
     agreement = f"{parity.label_agreement:.1%}"

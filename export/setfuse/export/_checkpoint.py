@@ -142,7 +142,7 @@ def _json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _json_value(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
+def _json_value(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
     except OSError as error:
@@ -152,7 +152,7 @@ def _json_value(path: Path) -> Any:  # noqa: ANN401 - whatever JSON holds
 
 
 def _modules(folder: Path) -> dict[str, str]:
-    """Read modules.json: the folder of each module, by the last part of its class name."""
+    # The folder of each module, by the last part of its class name: the packages have moved between versions.
     path = folder / "modules.json"
     try:
         modules = [(str(module["type"]).rsplit(".", 1)[-1], str(module["path"])) for module in _json_value(path)]
@@ -166,7 +166,9 @@ def _modules(folder: Path) -> dict[str, str]:
         )
     prompt = _json(folder / "config_sentence_transformers.json").get("default_prompt_name")
     if prompt is not None:
-        raise UnsupportedCheckpoint(f"{folder}: the body puts the prompt {prompt!r} before each text: not supported yet")
+        raise UnsupportedCheckpoint(
+            f"{folder}: the body puts the prompt {prompt!r} before each text: not supported yet"
+        )
     return dict(modules)
 
 
@@ -214,7 +216,7 @@ def _tensors(path: Path) -> dict[str, FloatArray]:
 
 
 def _check_tensors(path: Path, encoder: Encoder, config: Mapping[str, Any]) -> None:
-    """Find what is missing, misshapen or not finite now, not as an error of the graph's."""
+    # What is missing, misshapen or not finite is told by name here, and not as an error of the graph's later.
     hidden = encoder.hidden
     inner = int(config["intermediate_size"])
     shapes: dict[str, tuple[int, ...]] = {
@@ -310,7 +312,7 @@ def _labels(folder: Path, setfit_config: Mapping[str, Any], head: LinearHead) ->
 
 
 def _max_length(folder: Path, max_positions: int) -> int:
-    """Find where sentence-transformers would cut a text."""
+    # Where sentence-transformers would cut a text.
     length = None
     if (folder / "sentence_bert_config.json").is_file():
         length = _json(folder / "sentence_bert_config.json").get("max_seq_length")

@@ -80,9 +80,7 @@ def _add_mask(graph: GraphBuilder, attention_mask: str) -> str:
     return graph.node("Unsqueeze", [bias, graph.constant("mask.axes", [1, 2], np.int64)], "mask")
 
 
-def _add_layer(
-    graph: GraphBuilder, encoder: Encoder, layer: int, x: str, mask: str, *, first_token_only: bool
-) -> str:
+def _add_layer(graph: GraphBuilder, encoder: Encoder, layer: int, x: str, mask: str, *, first_token_only: bool) -> str:
     name = f"layer.{layer}"
     attended, residual = _add_attention(graph, encoder, layer, x, mask, first_token_only=first_token_only)
     projected = graph.linear(attended, f"{name}.attention.output", *_linear(encoder, layer, "attention.output.dense"))

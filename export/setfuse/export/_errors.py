@@ -1,10 +1,10 @@
 """Every error of the export stage.
 
-    SetfuseError (setfuse.runtime)
-    └── ExportError
-        ├── CheckpointError           the folder is no checkpoint, or a file in it is damaged
-        ├── UnsupportedCheckpoint     a sound checkpoint, with an architecture, module or head that is not supported yet
-        └── ParityError               the graph does not answer as the torch checkpoint does; no bundle was written
+SetfuseError (setfuse.runtime)
+└── ExportError
+    ├── CheckpointError           the folder is no checkpoint, or a file in it is damaged
+    ├── UnsupportedCheckpoint     a sound checkpoint, with an architecture, module or head that is not supported yet
+    └── ParityError               the graph does not answer as the torch checkpoint does; no bundle was written
 """
 
 from setfuse.runtime import SetfuseError

@@ -1,6 +1,7 @@
 """Write an ONNX graph node by node."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,20 +26,22 @@ class GraphBuilder:
         self._constants: dict[str, onnx.TensorProto] = {}
 
     def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
-        """Add a constant and return its name."""
+        """Add a constant and return its name.
+
+        Raises:
+            ValueError: The name is taken.
+        """
         if name in self._constants:
             raise ValueError(f"the graph has a constant {name!r} already")
         array = np.asarray(value, dtype=dtype, order="C")
         self._constants[name] = numpy_helper.from_array(array, name)
         return name
 
-    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: object) -> str:
+    def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
         """Add a node with one output and return the output's name."""
         return self.node_with_outputs(op, inputs, [output], **attributes)[0]
 
-    def node_with_outputs(
-        self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: object
-    ) -> list[str]:
+    def node_with_outputs(self, op: str, inputs: Sequence[str], outputs: Sequence[str], **attributes: Any) -> list[str]:
         """Add a node and return its outputs' names."""
         self._nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
         return list(outputs)

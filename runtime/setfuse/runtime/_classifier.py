@@ -103,7 +103,7 @@ class Classifier:
         return f"Classifier({self.variant}, labels={list(self.labels)})"
 
     @overload
-    def __call__(self, texts: str) -> Prediction: ...
+    def __call__(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is iterable, too
     @overload
     def __call__(self, texts: Iterable[str]) -> list[Prediction]: ...
     def __call__(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
@@ -208,5 +208,5 @@ def _choice(kind: type[_Choice], name: str, value: str, *others: str) -> _Choice
     try:
         return kind(value)
     except ValueError as error:
-        expected = ", ".join([*others, *kind])
+        expected = ", ".join([*others, *kind.__members__.values()])
         raise UsageError(f"{name}: expected one of {expected}, got {value!r}") from error

@@ -1,13 +1,15 @@
 """The bundle's manifest, `bundle.json`: what the folder holds, and how each graph compares with the checkpoint."""
 
+import builtins
 import dataclasses
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ._errors import BundleCorrupt, BundleNotFound, UnsupportedFormat, VariantNotFound
 
@@ -88,12 +90,12 @@ class BundleFile:
             raise ValueError(f"expected a file name inside the bundle, found {self.file!r}")
 
     @classmethod
-    def of(cls, path: Path) -> "BundleFile":
+    def of(cls, path: Path) -> Self:
         """Describe a file that is there."""
         data = path.read_bytes()
         return cls(file=path.name, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
 
-    def read(self, folder: Path) -> bytes:
+    def read(self, folder: Path) -> builtins.bytes:
         """Read the file and check it.
 
         Raises:
@@ -226,9 +228,7 @@ class Manifest:
             raise BundleNotFound(f"{path}: cannot be read: {error.strerror}") from error
         try:
             value = json.loads(data)
-            version = value["format_version"]
-            if not isinstance(version, int):
-                raise TypeError(f"format_version is {version!r}")  # noqa: TRY301 - told as any other damage
+            version = operator.index(value["format_version"])
         except (ValueError, KeyError, TypeError) as error:
             raise BundleCorrupt(f"{path}: expected a manifest with a format_version, found damage ({error})") from error
         if version != FORMAT_VERSION:

@@ -52,16 +52,14 @@ class Session:
                 model,
                 sess_options=_options(onnxruntime, variant.target, threads),
                 providers=[provider],
-                # On the CPU, Add and LayerNormalization apart are faster than the kernel that onnxruntime fuses them to.
+                # On the CPU, Add and LayerNormalization apart are faster than the one kernel for both.
                 disabled_optimizers=["SkipLayerNormFusion"] if variant.target is Target.CPU else None,
             )
         except Exception as error:  # onnxruntime's exceptions have no common base but this one
             raise BundleCorrupt(f"{variant.file.file}: onnxruntime refuses the graph: {error}") from error
         self._takes_mask = any(tensor.name == "attention_mask" for tensor in variant.inputs)
 
-    def run(
-        self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]
-    ) -> list[npt.NDArray[np.float32]]:
+    def run(self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
         """Run one batch of texts that all have the same number of tokens.
 
         Args:

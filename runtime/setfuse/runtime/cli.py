@@ -1,6 +1,7 @@
 """The runtime's subcommands: predict, evaluate, info."""
 
 import argparse
+import io
 import json
 import queue
 import sys
@@ -27,9 +28,7 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
 
 
 def _load(options: argparse.Namespace) -> Classifier:
-    return Classifier.load(
-        options.bundle, device=options.device, precision=options.precision, threads=options.threads
-    )
+    return Classifier.load(options.bundle, device=options.device, precision=options.precision, threads=options.threads)
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +56,12 @@ def _print_prediction(text: str, prediction: Prediction, *, as_json: bool) -> No
 
 def _lines_as_they_come() -> Iterator[list[str]]:
     """Give the lines of standard input, as many at a time as are waiting: prompt on a slow pipe, batched on a file."""
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr] - a TextIOWrapper here
+    lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
     waiting: queue.Queue[str | None] = queue.Queue(MAX_LINES_WAITING)
 
     def read() -> None:
         try:
-            for line in sys.stdin:
+            for line in lines:
                 waiting.put(line.rstrip("\r\n"))
         finally:
             waiting.put(None)

@@ -27,7 +27,7 @@ def find_base(base: str | Path) -> Path:
         folder = _download(str(base))
     if not (folder / "config.json").is_file() and not (folder / "modules.json").is_file():
         raise BaseModelNotFound(
-            f"{base}: expected a sentence-transformers folder with config.json or modules.json, found neither in {folder}"
+            f"{base}: expected a sentence-transformers folder with modules.json or config.json, found neither"
         )
     return folder
 
@@ -35,7 +35,9 @@ def find_base(base: str | Path) -> Path:
 def _download(name: str) -> Path:
     if Path(name).exists() or not _HUB_ID.fullmatch(name):
         found = "a file" if Path(name).exists() else "none"
-        raise BaseModelNotFound(f"{name}: expected a model folder or a Hub id like BAAI/bge-small-en-v1.5, found {found}")
+        raise BaseModelNotFound(
+            f"{name}: expected a model folder or a Hub id like BAAI/bge-small-en-v1.5, found {found}"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 

@@ -14,7 +14,9 @@ def checkpoint_card(training: Mapping[str, Any]) -> str:
     examples = "\n".join(f"| `{label}` | {count} |" for label, count in training["rows"].items())
     arguments = "\n".join(f"- {name}: {value}" for name, value in training["arguments"].items())
     accuracy = training.get("accuracy")
-    evaluation = f"Accuracy on {training['eval_rows']} held-out texts: {accuracy:.4f}" if accuracy is not None else "None."
+    evaluation = (
+        f"Accuracy on {training['eval_rows']} held-out texts: {accuracy:.4f}" if accuracy is not None else "None."
+    )
     versions = "\n".join(f"- {name}: {version}" for name, version in training["versions"].items())
     return f"""\
 ---

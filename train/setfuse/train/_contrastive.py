@@ -115,7 +115,9 @@ def _pair_loss(
     embeddings = _embed(body, [texts[row] for row in distinct])
     sides = torch.from_numpy(positions.reshape(-1, 2)).to(body.device)
     targets = torch.from_numpy(pairs.same[batch]).to(body.device)
-    return loss_function.compute_loss_from_embeddings([embeddings[sides[:, 0]], embeddings[sides[:, 1]]], targets)
+    both = [embeddings[sides[:, 0]], embeddings[sides[:, 1]]]
+    loss: torch.Tensor = loss_function.compute_loss_from_embeddings(both, targets)
+    return loss
 
 
 def _embed(body: SentenceTransformer, texts: Sequence[str]) -> torch.Tensor:

@@ -33,9 +33,7 @@ class Pairs:
         return len(self.rows)
 
 
-def make_pairs(
-    labels: Sequence[str], strategy: SamplingStrategy | str, num_iterations: int | None = None
-) -> Pairs:
+def make_pairs(labels: Sequence[str], strategy: SamplingStrategy | str, num_iterations: int | None = None) -> Pairs:
     """Pair rows as SetFit's `ContrastiveDataset` does, the same pairs in the same order.
 
     A row is also paired with itself (10 + 10 rows give 220 pairs, not 200), the order of the unique pairs comes from

@@ -159,12 +159,10 @@ def _check_trainable(rows: Sequence[Row], held_out: Sequence[Row]) -> None:
             )
 
 
-def _embed(body: "SentenceTransformer", texts: Sequence[str], *, progress: bool) -> Any:  # noqa: ANN401 - numpy's
+def _embed(body: "SentenceTransformer", texts: Sequence[str], *, progress: bool) -> Any:
     return body.encode(list(texts), convert_to_numpy=True, show_progress_bar=progress)
 
 
-def _accuracy(
-    body: "SentenceTransformer", head: "LogisticRegression", rows: Sequence[Row], *, progress: bool
-) -> float:
+def _accuracy(body: "SentenceTransformer", head: "LogisticRegression", rows: Sequence[Row], *, progress: bool) -> float:
     given = head.predict(_embed(body, [row.text for row in rows], progress=progress))
-    return sum(label == row.label for label, row in zip(given, rows, strict=True)) / len(rows)
+    return sum(str(label) == row.label for label, row in zip(given, rows, strict=True)) / len(rows)
