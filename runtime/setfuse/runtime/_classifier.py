@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import Self, TypeVar, overload
 
@@ -187,7 +188,7 @@ class Classifier:
         return predictions
 
 
-_Choice = TypeVar("_Choice", Target, Precision)
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 _ONE_STRING = "expected a list of texts, got one string: pass [text], or call the classifier itself with it"
 
@@ -208,5 +209,5 @@ def _choice(kind: type[_Choice], name: str, value: str, *others: str) -> _Choice
     try:
         return kind(value)
     except ValueError as error:
-        expected = ", ".join([*others, *kind.__members__.values()])
+        expected = ", ".join([*others, *kind])
         raise UsageError(f"{name}: expected one of {expected}, got {value!r}") from error
