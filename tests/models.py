@@ -77,7 +77,7 @@ def make_checkpoint(folder: Path, body: SentenceTransformer, labels: Sequence[st
     texts = [text for text in TEXTS if text] * 3
     given = [labels[i % len(labels)] for i in range(len(texts))]
     embeddings = body.encode(texts) + rng.normal(scale=0.1, size=(len(texts), 32)).astype(np.float32)
-    head = LogisticRegression(C=scale).fit(embeddings, np.asarray(given))
+    head = LogisticRegression(C=scale, max_iter=1000).fit(embeddings, np.asarray(given))
     training = {
         "base_model": "tests/tiny",
         "rows": {label: given.count(label) for label in labels},

@@ -196,9 +196,15 @@ def _encoder(folder: Path) -> Encoder:
             epsilon=float(config["layer_norm_eps"]),
             max_positions=int(config["max_position_embeddings"]),
         )
+        shape = (int(config["vocab_size"]), int(config["type_vocab_size"]), int(config["intermediate_size"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: expected a BERT configuration ({error!r})") from error
-    _check_tensors(folder / "model.safetensors", encoder, config)
+    if encoder.heads < 1 or encoder.hidden % encoder.heads:
+        raise CheckpointError(
+            f"{path}: expected a hidden_size that is a multiple of num_attention_heads, "
+            f"found {encoder.hidden} and {encoder.heads}"
+        )
+    _check_tensors(folder / "model.safetensors", encoder, *shape)
     return encoder
 
 
@@ -215,14 +221,13 @@ def _tensors(path: Path) -> dict[str, FloatArray]:
         raise CheckpointError(f"{path}: expected safetensors, found damage ({error})") from error
 
 
-def _check_tensors(path: Path, encoder: Encoder, config: Mapping[str, Any]) -> None:
+def _check_tensors(path: Path, encoder: Encoder, words: int, token_types: int, inner: int) -> None:
     # What is missing, misshapen or not finite is told by name here, and not as an error of the graph's later.
     hidden = encoder.hidden
-    inner = int(config["intermediate_size"])
     shapes: dict[str, tuple[int, ...]] = {
-        "embeddings.word_embeddings.weight": (int(config["vocab_size"]), hidden),
+        "embeddings.word_embeddings.weight": (words, hidden),
         "embeddings.position_embeddings.weight": (encoder.max_positions, hidden),
-        "embeddings.token_type_embeddings.weight": (int(config["type_vocab_size"]), hidden),
+        "embeddings.token_type_embeddings.weight": (token_types, hidden),
         "embeddings.LayerNorm.weight": (hidden,),
         "embeddings.LayerNorm.bias": (hidden,),
     }

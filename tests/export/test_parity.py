@@ -1,0 +1,155 @@
+"""The fused graph against sentence-transformers and scikit-learn, over bodies, heads, lengths and batches."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+
+from setfuse.export import read_checkpoint
+from setfuse.export._checkpoint import Checkpoint, LinearHead
+from setfuse.export._fuse import fuse
+from setfuse.export._oracle import TorchOracle
+from setfuse.runtime import Precision
+from tests.models import LONG_TEXT, TEXTS, make_body, make_checkpoint
+
+TOLERANCE = 1e-5  # float32 sums in another order; observed 2e-7
+BODIES = {
+    "mean, normalized": {},
+    "cls, normalized": {"pooling": "cls"},
+    "mean": {"normalize": False},
+    "cls": {"pooling": "cls", "normalize": False},
+    "tanh gelu": {"activation": "gelu_new"},
+    "relu": {"activation": "relu", "pooling": "cls"},
+}
+LABELS = {"binary": ("no", "yes"), "seven labels": tuple("abcdefg")}
+
+
+class Graph:
+    """A fused graph in onnxruntime with nothing of the runtime stage around it."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.model = fuse(checkpoint, Precision.FP32, 1)
+        self._session = onnxruntime.InferenceSession(self.model.SerializeToString(), providers=["CPUExecutionProvider"])
+        self._tokenizer = tokenizers.Tokenizer.from_str(checkpoint.tokenizer)
+        self._tokenizer.enable_truncation(checkpoint.max_length)
+        self._tokenizer.enable_padding()
+
+    def answer(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+        encodings = self._tokenizer.encode_batch(texts)
+        feeds = {
+            "input_ids": np.asarray([e.ids for e in encodings], dtype=np.int64),
+            "attention_mask": np.asarray([e.attention_mask for e in encodings], dtype=np.int64),
+        }
+        probabilities, embeddings = self._session.run(["probabilities", "sentence_embedding"], feeds)
+        return probabilities, embeddings
+
+
+@pytest.fixture(scope="session", params=LABELS.values(), ids=LABELS)
+def labels(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return request.param  # type: ignore[no-any-return]
+
+
+@pytest.fixture(scope="session", params=BODIES.values(), ids=BODIES)
+def pair(
+    request: pytest.FixtureRequest, labels: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Graph, TorchOracle]:
+    folder = tmp_path_factory.mktemp("parity")
+    checkpoint = read_checkpoint(make_checkpoint(folder, make_body(folder, **request.param), labels))
+    return Graph(checkpoint), TorchOracle(checkpoint)
+
+
+def assert_same(graph: Graph, oracle: TorchOracle, texts: list[str]) -> None:
+    probabilities, embeddings = graph.answer(texts)
+    expected = oracle.answer(texts, batch_size=len(texts))
+    np.testing.assert_allclose(embeddings, expected.embeddings, rtol=0, atol=TOLERANCE)
+    np.testing.assert_allclose(probabilities, expected.probabilities, rtol=0, atol=TOLERANCE)
+    assert probabilities.dtype == embeddings.dtype == np.float32
+
+
+def test_one_padded_batch_of_all_lengths(pair: tuple[Graph, TorchOracle]) -> None:
+    assert_same(*pair, [*TEXTS, LONG_TEXT])
+
+
+def test_every_text_alone(pair: tuple[Graph, TorchOracle]) -> None:
+    for text in (*TEXTS, LONG_TEXT):
+        assert_same(*pair, [text])
+
+
+def test_the_oracle_can_disagree(pair: tuple[Graph, TorchOracle]) -> None:
+    expected = pair[1].answer(["where is my parcel"], batch_size=1)
+
+    with pytest.raises(AssertionError):
+        np.testing.assert_allclose(pair[0].answer(["where is my refund"])[0], expected.probabilities, atol=TOLERANCE)
+
+
+@settings(max_examples=25, deadline=None)
+@given(texts=st.lists(st.text(st.sampled_from("ab é中!parcel late"), max_size=80), min_size=1, max_size=9))
+def test_any_texts_in_any_batch(pair: tuple[Graph, TorchOracle], texts: list[str]) -> None:
+    assert_same(*pair, texts)
+
+
+def test_only_standard_operators_of_the_stated_versions(pair: tuple[Graph, TorchOracle]) -> None:
+    model = pair[0].model
+
+    assert {node.domain for node in model.graph.node} == {""}
+    assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 20)]
+    assert model.ir_version == 10
+    assert [value.name for value in model.graph.input] == ["input_ids", "attention_mask"]
+    assert [value.name for value in model.graph.output] == ["probabilities", "sentence_embedding"]
+
+
+def test_query_key_and_value_are_one_product_and_the_last_layer_of_cls_pooling_computes_one_token(
+    tmp_path: Path,
+) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path, make_body(tmp_path, pooling="cls"), ("no", "yes")))
+
+    model = fuse(checkpoint, Precision.FP32, 1)
+    model.graph.output.append(onnx.ValueInfoProto(name="layer.1.norm"))
+
+    # 2 layers: query-key-value, scores, context, output, two feed-forward; in the last the query is apart
+    assert sum(node.op_type == "MatMul" for node in model.graph.node) == 2 * 6 + 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    ids = np.ones((3, 7), dtype=np.int64)
+    (last,) = session.run(["layer.1.norm"], {"input_ids": ids, "attention_mask": ids})
+    assert last.shape == (3, 1, 32)
+
+
+def head_of(classifier: LogisticRegression) -> LinearHead:
+    return LinearHead(
+        coef=classifier.coef_.astype(np.float64),
+        intercept=classifier.intercept_.astype(np.float64),
+        classes=tuple(map(str, classifier.classes_)),
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 3, 20])
+def test_the_head_is_scikit_learns_predict_proba(tiny_checkpoint: Path, classes: int) -> None:
+    checkpoint = read_checkpoint(tiny_checkpoint)
+    rng = np.random.default_rng(classes)
+    x = rng.normal(size=(40 * classes, 32))
+    classifier = LogisticRegression(C=100, max_iter=1000).fit(x, np.arange(len(x)) % classes)
+    labels = tuple(f"label {number}" for number in range(classes))
+    graph = Graph(replace(checkpoint, head=head_of(classifier), labels=labels))
+
+    probabilities, embeddings = graph.answer([text for text in TEXTS if text])
+
+    expected = classifier.predict_proba(embeddings.astype(np.float64))
+    np.testing.assert_allclose(probabilities, expected, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_head_that_is_sure_of_itself_stays_finite(tiny_checkpoint: Path) -> None:
+    checkpoint = read_checkpoint(tiny_checkpoint)
+    head = replace(checkpoint.head, coef=checkpoint.head.coef * 1e4)
+
+    probabilities, _ = Graph(replace(checkpoint, head=head)).answer(list(TEXTS))
+
+    assert np.isfinite(probabilities).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)

@@ -1,0 +1,174 @@
+"""Training from rows to checkpoint."""
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+from sentence_transformers import SentenceTransformer
+
+from setfuse.runtime import DatasetError, OutputExists, Row, UsageError
+from setfuse.train import BaseModelNotFound, TrainingArguments, train
+from tests.models import write_rows
+
+ROWS = [Row(f"{word} parcel {number}", word) for word in ("late", "refund", "best") for number in range(4)]
+QUICK = TrainingArguments(max_steps=3, body_learning_rate=1e-3)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_checkpoint_is_a_sentence_transformers_folder_with_the_head_beside_it(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    result = train(ROWS, base=tiny_base, out=tmp_path / "out", args=QUICK, eval_rows=ROWS)
+
+    body = SentenceTransformer(str(result.checkpoint), device="cpu")
+    head = safetensors.numpy.load_file(result.checkpoint / "head.safetensors")
+    config = json.loads((result.checkpoint / "head.json").read_text(encoding="utf-8"))
+    setfit = json.loads((result.checkpoint / "config_setfit.json").read_text(encoding="utf-8"))
+    decisions = body.encode([row.text for row in ROWS]) @ head["coef"].T + head["intercept"]
+    given = [config["classes"][column] for column in decisions.argmax(axis=1)]
+    assert config["classes"] == setfit["labels"] == ["best", "late", "refund"]
+    assert result.accuracy == np.mean([label == row.label for label, row in zip(given, ROWS, strict=True)])
+    assert result.steps == len(result.losses) == 3
+    assert not [path for path in result.checkpoint.rglob("*") if path.suffix in {".pkl", ".joblib", ".bin"}]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_the_same_seed_gives_the_same_checkpoint_and_another_does_not(tiny_base: Path, tmp_path: Path) -> None:
+    first, again, other = (
+        train(ROWS, base=tiny_base, out=tmp_path / name, args=TrainingArguments(max_steps=3, seed=seed))
+        for name, seed in (("first", 42), ("again", 42), ("other", 7))
+    )
+
+    # training.json and the card hold the seconds
+    same = {"model.safetensors", "head.safetensors", "head.json", "tokenizer.json", "config_setfit.json"}
+    assert {name: files(first.checkpoint)[name] for name in same} == {
+        name: files(again.checkpoint)[name] for name in same
+    }
+    assert files(first.checkpoint)["model.safetensors"] != files(other.checkpoint)["model.safetensors"]
+
+
+def test_the_callers_random_state_is_left_alone(tiny_base: Path, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+
+    train(ROWS, base=tiny_base, out=tmp_path / "out", args=QUICK)
+
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_rows_may_come_as_a_file_as_mappings_or_as_rows(tiny_base: Path, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "data.jsonl", [(row.text, row.label) for row in ROWS])
+    mappings = [{"text": row.text, "label": row.label} for row in ROWS]
+
+    heads = [
+        (train(rows, base=tiny_base, out=tmp_path / str(i), args=QUICK).checkpoint / "head.safetensors").read_bytes()
+        for i, rows in enumerate((path, mappings, ROWS))
+    ]
+
+    assert heads[0] == heads[1] == heads[2]
+
+
+def test_max_length_cuts_texts_and_is_kept_in_the_checkpoint(tiny_base: Path, tmp_path: Path) -> None:
+    args = TrainingArguments(max_steps=1, max_length=9)
+
+    result = train(ROWS, base=tiny_base, out=tmp_path / "out", args=args)
+
+    assert SentenceTransformer(str(result.checkpoint), device="cpu").max_seq_length == 9
+
+
+def test_max_length_beyond_the_bodys_is_refused(tiny_base: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="max_length: expected at most the body's 48 tokens, got 1000"):
+        train(ROWS, base=tiny_base, out=tmp_path / "out", args=TrainingArguments(max_length=1000))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([("a", "x"), ("b", "x")], r"data.jsonl:1: expected rows of at least two labels, found only 'x' in 2 rows"),
+        (
+            [("a", "x"), ("b", "x"), ("c", "y")],
+            r"data.jsonl:3: expected every label at least twice, found 'y' once",
+        ),
+    ],
+    ids=["one label only", "a label that occurs once"],
+)
+def test_rows_that_cannot_be_trained_on(
+    tmp_path: Path, tiny_base: Path, rows: list[tuple[str, str]], message: str
+) -> None:
+    path = write_rows(tmp_path / "data.jsonl", rows)
+
+    with pytest.raises(DatasetError, match=message):
+        train(path, base=tiny_base, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_held_out_rows_with_a_label_that_training_never_saw_are_refused_first(tiny_base: Path, tmp_path: Path) -> None:
+    held_out = write_rows(tmp_path / "held_out.jsonl", [("a", "late"), ("b", "lost")])
+
+    with pytest.raises(DatasetError, match=r"held_out.jsonl:2: expected one of .*best, late, refund.*, found 'lost'"):
+        train(ROWS, base=tiny_base, out=tmp_path / "out", eval_rows=held_out)
+
+
+@pytest.mark.parametrize("base", ["no-such-model", "no/such-model", "not a hub id", "/no/such/folder", "../x/../y"])
+def test_a_base_that_is_nowhere_to_be_had(tmp_path: Path, base: str) -> None:
+    with pytest.raises(BaseModelNotFound, match=f"^{re.escape(base)}: expected a model folder or a Hub id"):
+        train(ROWS, base=base, out=tmp_path / "out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("content", [{}, {"config.json": "{}"}, {"config.json": "{"}, {"modules.json": "[]"}])
+def test_a_base_folder_that_holds_no_model(tmp_path: Path, content: dict[str, str]) -> None:
+    base = tmp_path / "base"
+    base.mkdir()
+    for name, text in content.items():
+        (base / name).write_text(text, encoding="utf-8")
+
+    with pytest.raises(BaseModelNotFound, match=f"^{re.escape(str(base))}: "):
+        train(ROWS, base=base, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_exists_is_refused_before_training(tiny_base: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "precious.txt").write_text("keep me", encoding="utf-8")
+
+    with pytest.raises(OutputExists, match="the folder exists; pass --overwrite"):
+        train(ROWS, base="no-such-model-is-looked-for", out=out)
+    assert files(out) == {"precious.txt": b"keep me"}
+
+    train(ROWS, base=tiny_base, out=out, args=QUICK, overwrite=True)
+    assert "precious.txt" not in files(out)
+
+
+def test_the_base_model_is_never_overwritten(tiny_base: Path) -> None:
+    before = files(tiny_base)
+
+    with pytest.raises(OutputExists, match="choose another output folder"):
+        train(ROWS, base=tiny_base, out=tiny_base, args=QUICK, overwrite=True)
+    assert files(tiny_base) == before
+
+
+def test_a_failure_while_saving_leaves_what_was_there(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = train(ROWS, base=tiny_base, out=tmp_path / "out", args=QUICK).checkpoint
+    before = files(out)
+
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("safetensors.numpy.save_file", full_disk)
+    with pytest.raises(OSError, match="No space left"):
+        train(ROWS, base=tiny_base, out=out, args=QUICK, overwrite=True)
+    assert files(out) == before
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
