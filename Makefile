@@ -14,7 +14,7 @@ help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: setup ## train, export, classify and compare latency on the data set that ships with the project
-	$(RUN) -m benchmarks.demo
+	@TQDM_MININTERVAL=$$(test -t 2 && echo 0.1 || echo 10) $(RUN) -m benchmarks.demo
 
 test: setup ## run the whole test suite
 	$(RUN) -m pytest

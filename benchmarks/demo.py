@@ -14,7 +14,7 @@ from ._contenders import Models
 from ._errors import BenchmarkError
 from ._report import table
 from ._runner import Row
-from .latency import run
+from .latency import QUICK, run
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data" / "support_desk"
@@ -29,8 +29,7 @@ def main() -> int:
     """Run the demo and return its exit status."""
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
     os.environ["HF_HUB_OFFLINE"] = "1"
-    if not sys.stderr.isatty():
-        os.environ["TQDM_MININTERVAL"] = "10"
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     try:
         _demo()
     except (BenchmarkError, SetfuseError) as error:
@@ -53,9 +52,8 @@ def _demo() -> None:
     checkpoint, bundle = OUT / "checkpoint", OUT / "bundle"
     training, held_out = DATA / "train.jsonl", DATA / "test.jsonl"
     rows = read_rows(held_out)
-    _say(
-        f"1/4  train: all-MiniLM-L6-v2 on {len(read_rows(training))} texts of a support desk (about 80 s on two cores)"
-    )
+    count = len(read_rows(training))
+    _say(f"1/4  train: all-MiniLM-L6-v2 on {count} texts of a support desk, a minute or two on two cores")
     trained = train(
         training,
         base=base,
@@ -75,7 +73,7 @@ def _demo() -> None:
         mark = " " if prediction.label == row.label else "!"
         print(f"  {mark} {prediction.label:<16} {prediction.score:.2f}  {row.text:.80}")
     _say("4/4  latency: one thread, text in to label out, the same labels first")
-    latency = run(Models(bundle, checkpoint), OUT, quick=True, threads=1)
+    latency = run(Models(bundle, checkpoint), OUT, QUICK, threads=1)
     seconds = time.perf_counter() - start
     if trained.accuracy is None:
         raise BenchmarkError("expected the training to measure the accuracy on the held-out texts")
