@@ -1,6 +1,7 @@
 """The systems under test: each loads its model and turns texts into labels, as its own users would write it."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,12 +28,12 @@ class Contender(ABC):
 
 
 class Setfuse(Contender):
-    """Our runtime."""
+    """Our runtime, in the checkpoint's own arithmetic."""
 
     def __init__(self, models: Models, threads: int) -> None:
         from setfuse.runtime import Classifier
 
-        self._classifier = Classifier.load(models.bundle, device="cpu", threads=threads)
+        self._classifier = Classifier.load(models.bundle, device="cpu", precision="fp32", threads=threads)
 
     def answer(self, texts: list[str]) -> list[str]:
         return self._classifier.predict(texts)
@@ -62,8 +63,8 @@ class SentenceTransformersTorch(Contender):
         return labels
 
 
-CONTENDERS: dict[str, type[Contender]] = {
+CONTENDERS: dict[str, Callable[[Models, int], Contender]] = {
     "setfuse": Setfuse,
     "sentence-transformers": SentenceTransformersTorch,
 }
-"""The first is the one that the ratios are taken to."""
+"""What loads each, given the models and the number of threads. The first is the one that the ratios are taken to."""

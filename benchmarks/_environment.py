@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ _FLAGS = ("avx2", "avx512f", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8
 def environment() -> dict[str, Any]:
     """Describe the machine, the interpreter and the packages."""
     info = _cpuinfo()
+    flags = info.get("flags", info.get("Features", "")).split()  # x86, Arm
     return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "cpu": info.get("model name") or platform.processor() or platform.machine(),
-        "cpu_flags": [flag for flag in _FLAGS if flag in info.get("flags", "").split()],
+        "cpu_flags": [flag for flag in _FLAGS if flag in flags],
         "cores": os.cpu_count(),
         "cores_usable": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),

@@ -1,9 +1,19 @@
 """Show a latency run: a table for the terminal and a plot."""
 
-from collections.abc import Sequence
+import itertools
+import textwrap
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from ._files import whole_file
 from ._runner import Row
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Colours of Okabe and Ito, which colour-blind people tell apart; the markers also differ in a grey print.
+_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -40,42 +50,53 @@ def plot(rows: Sequence[Row], path: Path, subtitle: str) -> None:
     Args:
         rows: One case after the other, the contenders in the same order in each.
         path: The file to write.
-        subtitle: What was measured, and on what.
+        subtitle: What it was measured on.
     """
-    import matplotlib as mpl
+    from matplotlib.figure import Figure  # not pyplot: that keeps figures and picks a backend for the whole process
 
-    mpl.use("Agg")
-    from matplotlib import pyplot as plt
+    figure = Figure(figsize=(10, 4.8), layout="constrained")
+    single, batch = figure.subplots(1, 2, width_ratios=[1.6, 1])
+    figure.suptitle(f"Latency from text to label: one model, the same labels\n{subtitle}", fontsize=12)
+    styles = dict(zip(dict.fromkeys(row.contender for row in rows), itertools.cycle(_STYLES), strict=False))
+    _draw_single([row for row in rows if row.texts == 1], single, styles)
+    _draw_batch([row for row in rows if row.texts > 1], batch, styles)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+    for axes in (single, batch):
+        axes.spines[["top", "right"]].set_visible(False)
+    with whole_file(path) as partial:
+        figure.savefig(partial, format="png", dpi=150)
 
-    contenders = list(dict.fromkeys(row.contender for row in rows))
-    figure, (single, batch) = plt.subplots(1, 2, figsize=(10, 4.5), width_ratios=[2.2, 1], layout="constrained")
-    figure.suptitle("Text in to label out, the same model and the same labels\n" + subtitle, fontsize=10)
-    for color, contender in zip(("#0b6e4f", "#c1666b", "#48639c", "#d4b483"), contenders, strict=False):
+
+def _draw_single(rows: Sequence[Row], axes: "Axes", styles: Mapping[str, tuple[str, str]]) -> None:
+    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
+
+    for contender, (color, marker) in styles.items():
         own = [row for row in rows if row.contender == contender]
-        alone = [row for row in own if row.texts == 1]
-        lengths = [row.tokens for row in alone]
-        single.plot(lengths, [row.p50_ms for row in alone], "o-", color=color, label=contender)
-        single.fill_between(
-            lengths, [row.p50_ms for row in alone], [row.p90_ms for row in alone], color=color, alpha=0.2
-        )
-        together = [row for row in own if row.texts > 1]
-        bars = batch.bar([contender] * len(together), [row.p50_ms for row in together], color=color)
-        batch.bar_label(bars, fmt="%.0f ms")
-    single.set(xlabel="tokens", ylabel="ms a text: median, shaded to p90", xscale="log", yscale="log")
-    lengths = sorted({row.tokens for row in rows if row.texts == 1})
-    single.set_xticks(lengths, [str(length) for length in lengths], minor=False)
-    single.minorticks_off()
-    ticks = [tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500) if _within(tick, rows)]
-    single.set_yticks(ticks, [str(tick) for tick in ticks])
-    single.grid(alpha=0.3)
-    single.legend()
-    batch.set(ylabel="ms a batch, median", title=next((row.case for row in rows if row.texts > 1), ""))
-    batch.tick_params(axis="x", labelsize=8)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
-    plt.close(figure)
+        lengths, medians = [row.tokens for row in own], [row.p50_ms for row in own]
+        axes.fill_between(lengths, medians, [row.p90_ms for row in own], color=color, alpha=0.2, linewidth=0)
+        axes.plot(lengths, medians, marker=marker, color=color, linewidth=2, label=contender)
+    axes.set(xscale="log", yscale="log", xlabel="tokens in the text", ylabel="milliseconds a call (log scale)")
+    axes.set_title("one text in one call: median, shaded up to p90", fontsize=10.5, loc="left")
+    lengths = sorted({row.tokens for row in rows})
+    axes.set_xticks(lengths, [str(length) for length in lengths])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(min(row.p50_ms for row in rows) / 1.6, max(row.p90_ms for row in rows) * 1.6)  # never without a tick
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.grid(alpha=0.3)
 
 
-def _within(tick: float, rows: Sequence[Row]) -> bool:
-    times = [row.p50_ms for row in rows if row.texts == 1]
-    return min(times) / 2 <= tick <= max(times) * 2
+def _draw_batch(rows: Sequence[Row], axes: "Axes", styles: Mapping[str, tuple[str, str]]) -> None:
+    names = [textwrap.fill(row.contender, 10, break_long_words=False) for row in rows]  # long names would overlap
+    colors = [styles[row.contender][0] for row in rows]
+    bars = axes.bar(names, [row.p50_ms for row in rows], color=colors, width=0.6)
+    axes.bar_label(bars, [f"{_short(row.p50_ms)} ms\n{row.ratio:.2f}x" for row in rows], padding=3, fontsize=9)
+    axes.set_ylim(0, 1.2 * max(row.p50_ms for row in rows))  # room for the labels
+    axes.tick_params(axis="x", labelsize=8.5, length=0)
+    axes.set_title(f"{rows[0].case} tokens in one call: median", fontsize=10.5, loc="left")
+    axes.set_ylabel("milliseconds a call")
+
+
+def _short(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"

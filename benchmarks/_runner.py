@@ -1,23 +1,13 @@
-"""Run contenders side by side: each in a process of its own, their turns interleaved, so that drift hits all alike."""
+"""Time contenders side by side: the labels compared first, then turn by turn, so that drift hits all alike."""
 
-import contextlib
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Protocol
 
 import numpy as np
-from tqdm import tqdm
 
-from ._contenders import Models
 from ._errors import BenchmarkError
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,86 +55,19 @@ class Row:
     label_agreement: float
 
 
-class Worker:
-    """A contender's process."""
+class Subject(Protocol):
+    """What can be timed: a contender's process, or a stand-in for one."""
 
-    def __init__(self, contender: str, models: Models, threads: int) -> None:
-        """Start it; `wait` before the first request."""
-        self.contender = contender
-        arguments = ["--bundle", models.bundle, "--checkpoint", models.checkpoint, "--threads", threads]
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks._worker", contender, *map(str, arguments)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env={**os.environ, **_thread_settings(threads)},
-            text=True,
-            encoding="utf-8",
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    def wait(self) -> None:
-        """Wait until the model is loaded.
-
-        Raises:
-            BenchmarkError: The process died.
-        """
-        self._read()
+    contender: str
 
     def labels(self, texts: Sequence[str]) -> list[str]:
-        """Ask for the labels of some texts."""
-        answer = self._ask({"texts": list(texts)})["labels"]
-        return [str(label) for label in answer]
+        """Give the label of each text."""
 
     def times(self, texts: Sequence[str], seconds: float) -> list[float]:
-        """Have a call repeated for some seconds; give each one's wall time in milliseconds."""
-        return [float(ms) for ms in self._ask({"texts": list(texts), "seconds": seconds})["ms"]]
-
-    def _ask(self, request: dict[str, object]) -> dict[str, Any]:
-        if self._process.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):  # told by what it does not answer
-                print(json.dumps(request), file=self._process.stdin, flush=True)
-        return self._read()
-
-    def _read(self) -> dict[str, Any]:
-        line = self._process.stdout.readline() if self._process.stdout is not None else ""
-        if not line:
-            _, errors = self._process.communicate()
-            last = (errors.strip().splitlines() or ["it said nothing"])[-1]
-            raise BenchmarkError(f"{self.contender}: the process ended with status {self._process.returncode}: {last}")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
+        """Repeat a call for some seconds; give each one's wall time in milliseconds."""
 
 
-def _thread_settings(threads: int) -> dict[str, str]:
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
-    return {**dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
-
-
-@contextlib.contextmanager
-def workers(contenders: Sequence[str], models: Models, threads: int) -> Iterator[list[Worker]]:
-    """Start the contenders' processes, all at once, and end them whatever happens.
-
-    Raises:
-        BenchmarkError: One of them died while it loaded.
-    """
-    with contextlib.ExitStack() as stack:
-        started = [stack.enter_context(Worker(contender, models, threads)) for contender in contenders]
-        for worker in started:
-            worker.wait()
-        yield started
-
-
-def agreement(contenders: Sequence[Worker], cases: Sequence[Case]) -> dict[str, float]:
+def agreement(subjects: Sequence[Subject], cases: Sequence[Case]) -> dict[str, float]:
     """Compare everybody's labels with the first contender's, before anything is timed.
 
     Returns:
@@ -154,33 +77,39 @@ def agreement(contenders: Sequence[Worker], cases: Sequence[Case]) -> dict[str, 
         BenchmarkError: Two contenders that run the same model differ: what they take for it would mean nothing.
     """
     texts = [text for case in cases for text in case.texts]
-    expected = contenders[0].labels(texts)
-    shares = {contenders[0].contender: 1.0}
-    for worker in contenders[1:]:
-        given = worker.labels(texts)
+    first = subjects[0]
+    expected = _labels(first, texts)
+    shares = {first.contender: 1.0}
+    for subject in subjects[1:]:
+        given = _labels(subject, texts)
         same = [a == b for a, b in zip(expected, given, strict=True)]
-        shares[worker.contender] = sum(same) / len(same)
         if not all(same):
             index = same.index(False)
             raise BenchmarkError(
-                f"{worker.contender} says {given[index]!r} where {contenders[0].contender} says {expected[index]!r} "
+                f"{subject.contender} says {given[index]!r} where {first.contender} says {expected[index]!r} "
                 f"({len(same) - sum(same)} of {len(same)} texts differ, the first is {texts[index]!r:.60}): "
                 "is the bundle of this checkpoint?"
             )
+        shares[subject.contender] = sum(same) / len(same)
     return shares
 
 
-def measure(
-    contenders: Sequence[Worker], cases: Sequence[Case], *, rounds: int, seconds: float, warmup: float
-) -> list[Row]:
+def _labels(subject: Subject, texts: Sequence[str]) -> list[str]:
+    labels = subject.labels(texts)
+    if len(labels) != len(texts):
+        raise BenchmarkError(f"{subject.contender}: expected {len(texts)} labels, one a text, got {len(labels)}")
+    return labels
+
+
+def measure(subjects: Sequence[Subject], cases: Sequence[Case], *, rounds: int, seconds: float) -> list[Row]:
     """Compare the labels, then time every contender on every case, turn by turn.
 
     Args:
-        contenders: Ready to answer; ratios are taken to the first.
+        subjects: Ready to answer; ratios are taken to the first.
         cases: The work.
-        rounds: How often everybody has a turn at every case; the order of the turns rotates.
+        rounds: How often everybody has a turn at every case; the order of the turns rotates. Before them comes a
+            turn each that is not counted.
         seconds: Length of a turn.
-        warmup: Seconds of calls before a case's first round, not counted.
 
     Returns:
         A row a case and contender, in this order.
@@ -188,21 +117,23 @@ def measure(
     Raises:
         BenchmarkError: A process died, or the labels differ.
     """
-    shares = agreement(contenders, cases)
+    from tqdm import tqdm
+
+    shares = agreement(subjects, cases)
     rows = []
-    with tqdm(total=len(cases) * rounds * len(contenders), desc="latency", unit="turn") as bar:
+    turns = len(cases) * (1 + rounds) * len(subjects)
+    with tqdm(total=turns, desc="latency", unit="turn", mininterval=0.1 if sys.stderr.isatty() else 10) as bar:
         for case in cases:
-            bar.set_postfix_str(case.name)
-            for worker in contenders:
-                worker.times(case.texts, warmup)
-            times: dict[str, list[list[float]]] = {worker.contender: [] for worker in contenders}
-            for number in range(rounds):
-                first = number % len(contenders)
-                for worker in (*contenders[first:], *contenders[:first]):
-                    times[worker.contender].append(worker.times(case.texts, seconds))
+            bar.set_postfix_str(case.name, refresh=False)
+            times: dict[str, list[list[float]]] = {subject.contender: [] for subject in subjects}
+            for number in range(1 + rounds):
+                start = number % len(subjects)
+                for subject in (*subjects[start:], *subjects[:start]):
+                    times[subject.contender].append(subject.times(case.texts, seconds))
                     bar.update()
-            reference = times[contenders[0].contender]
-            rows += [summarize(name, case, taken, reference, shares[name]) for name, taken in times.items()]
+            counted = {contender: taken[1:] for contender, taken in times.items()}
+            reference = counted[subjects[0].contender]
+            rows += [summarize(name, case, taken, reference, shares[name]) for name, taken in counted.items()]
     return rows
 
 
