@@ -44,16 +44,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
+    if sys.stdout is None:  # closed by the caller, as with >&-
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:
-        return _run(arguments, name)
+        try:
+            return _run(arguments, name)
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be told
     except SetfuseError as error:
         return _fail(name, str(error), error.exit_status)
     except BrokenPipeError:  # the reader of stdout has gone, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except OSError as error:
+        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         return _fail(name, f"{where}{error.strerror or error}", 1)
     except MemoryError:
@@ -80,7 +86,6 @@ def _run(arguments: list[str], name: str) -> int:
     if options.command is None:
         parser.error("expected a command")
     commands[options.command].run(options)
-    sys.stdout.flush()
     return 0
 
 
@@ -95,6 +100,13 @@ def _fail(name: str, message: str, status: int) -> int:
     program = f"setfuse {name}" if name in _COMMANDS else "setfuse"
     print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _drop_output() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:  # it would fail again when the process ends, with lines and a status of Python's own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers

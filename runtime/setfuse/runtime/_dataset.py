@@ -112,6 +112,9 @@ def _row(value: object, origin: str) -> Row:
 
 
 def _shown(value: object) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    try:
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):  # a key that is no string, a circle, too deep
+        shown = f"a {type(value).__name__}"
     shown = " ".join(shown.split()) or repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."  # noqa: PLR2004 - what fits into one line of a terminal
