@@ -32,6 +32,7 @@ from setfuse.runtime import (
     MissingExtra,
     Prediction,
     SetfuseError,
+    Tensor,
     UsageError,
     VariantNotFound,
 )
@@ -346,8 +347,13 @@ def test_how_it_is_loaded_changes_no_answer(options: dict[str, Any], tiny_bundle
         pytest.param({"device": None}, "device: expected one of auto, cpu, cuda, got None", id="no device"),
         pytest.param({"precision": "bf16"}, "precision: expected one of fp32, int8, fp16, got 'bf16'", id="precision"),
         pytest.param({"precision": ""}, "precision: expected one of fp32, int8, fp16, got ''", id="empty precision"),
-        pytest.param({"threads": 0}, "threads: expected 1 or more, got 0", id="no threads"),
-        pytest.param({"threads": -2}, "threads: expected 1 or more, got -2", id="negative threads"),
+        pytest.param({"threads": 0}, "threads: expected a whole number from 1 to 256, got 0", id="no threads"),
+        pytest.param({"threads": 1.5}, "threads: expected a whole number from 1 to 256, got 1.5", id="half a thread"),
+        pytest.param({"threads": "2"}, "threads: expected a whole number from 1 to 256, got '2'", id="threads as text"),
+        pytest.param(
+            {"threads": 100_000}, "threads: expected a whole number from 1 to 256, got 100000", id="too many threads"
+        ),
+        pytest.param({"threads": -2}, "threads: expected a whole number from 1 to 256, got -2", id="negative threads"),
     ],
 )
 def test_a_choice_out_of_range_is_refused(options: dict[str, Any], message: str, tiny_bundle: Path) -> None:
@@ -479,6 +485,18 @@ def test_nothing_global_is_touched(tiny_bundle: Path) -> None:
     assert state() == before
 
 
+def test_a_graph_that_is_not_the_manifests_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(tiny_bundle, tmp_path / "bundle"))
+    model = onnx.load(bundle / "model.onnx")
+    model.graph.output.pop()
+    replace_file(bundle, "model.onnx", model.SerializeToString())
+
+    with pytest.raises(
+        BundleCorrupt, match=r"model\.onnx: expected .*sentence_embedding.* as bundle\.json says, found"
+    ):
+        Classifier.load(bundle)
+
+
 def test_the_slow_fused_kernel_is_off(tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (variant,) = Manifest.read(tiny_bundle).variants
     shape: list[str | int | None] = ["batch", "sequence", 8]
@@ -509,5 +527,10 @@ def test_the_slow_fused_kernel_is_off(tiny_bundle: Path, tmp_path: Path, monkeyp
     assert optimized() == ["SkipLayerNormalization"]  # what onnxruntime does unless it is told
 
     monkeypatch.setattr(session_module, "_options", saving)
-    session_module.Session(model, variant, threads=1)
+    axes = ("batch", "sequence", 8)
+    promised = {
+        "inputs": tuple(Tensor(name, "float", axes) for name in ("a", "b")),
+        "outputs": (Tensor("out", "float", axes),),
+    }
+    session_module.Session(model, dataclasses.replace(variant, **promised), threads=1)
     assert optimized() == ["Add", "LayerNormalization"]

@@ -484,7 +484,9 @@ def test_info_reads_no_graph(run: Callable[..., Done], own_bundle: Path) -> None
         ),
         pytest.param("predict BUNDLE a --threads", "setfuse predict", "--threads: expected one", id="no number"),
         pytest.param("predict BUNDLE a --threads many", "setfuse predict", "'many'", id="threads many"),
-        pytest.param("predict BUNDLE a --threads 0", "setfuse predict", "threads: expected 1 or more", id="threads 0"),
+        pytest.param(
+            "predict BUNDLE a --threads 0", "setfuse predict", "threads: expected a whole number from 1", id="threads 0"
+        ),
         pytest.param("predict BUNDLE a --device gpu", "setfuse predict", "'auto', 'cpu', 'cuda'", id="device gpu"),
         pytest.param(
             "predict BUNDLE a --precision fp8", "setfuse predict", "'fp32', 'int8', 'fp16'", id="precision fp8"

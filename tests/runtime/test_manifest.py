@@ -170,6 +170,11 @@ def test_a_missing_key_is_named(key: str, folder: Path) -> None:
         pytest.param(lambda m: m.update(labels=None), "TypeError", id="labels are null"),
         pytest.param(lambda m: m.update(variants=[]), "at least one variant", id="no variants"),
         pytest.param(lambda m: m.update(variants=["model.onnx"]), "TypeError", id="variant is text"),
+        pytest.param(lambda m: m["labels"].append("more"), "'probabilities': 3", id="a label too many"),
+        pytest.param(lambda m: m.update(embedding_dim=31), "'sentence_embedding': 31", id="another embedding_dim"),
+        pytest.param(
+            lambda m: m["variants"][0]["inputs"][0].update(name="ids"), "expected input_ids", id="another input"
+        ),
         pytest.param(lambda m: m.update(max_length=0), "max_length", id="max_length 0"),
         pytest.param(lambda m: m.update(max_length=-1), "max_length", id="max_length -1"),
         pytest.param(lambda m: m.update(max_length=float("inf")), "infinity", id="max_length infinite"),

@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None for the process's own.
 
     Returns:
-        The exit status: 0, 1 for a failure, 2 for bad usage, 130 when interrupted.
+        The exit status: 0, 1 for a failure, 2 for a value out of its range, 130 when interrupted. argparse itself
+        exits, after `--help` with 0 and for arguments that it cannot take with 2.
     """
     # What goes to stderr is a progress bar or one line of error; libraries' own reports are neither.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
@@ -46,6 +48,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, _stop)
     if sys.stdout is None:  # closed by the caller, as with >&-
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # labels and texts are of any script, whatever the terminal's locale
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ._batching import plan_batches
 from ._errors import InvalidText, UsageError
-from ._manifest import Manifest, Precision, Target, Variant
-from ._session import EMBEDDING, PROBABILITIES, Session
+from ._manifest import EMBEDDING, PROBABILITIES, Manifest, Precision, Target, Variant
+from ._session import Session
 from ._tokenizer import Tokenizer
 
 MAX_BATCH_TOKENS = 1024

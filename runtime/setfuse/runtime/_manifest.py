@@ -14,6 +14,10 @@ from typing import Any, Self
 from ._errors import BundleCorrupt, BundleNotFound, UnsupportedFormat, VariantNotFound
 
 MANIFEST_NAME = "bundle.json"
+INPUT_IDS = "input_ids"
+ATTENTION_MASK = "attention_mask"
+PROBABILITIES = "probabilities"
+EMBEDDING = "sentence_embedding"
 FORMAT_VERSION = 1
 """Raised by one when an older reader would misread a bundle; see "Raising the format version" in runtime/README.md."""
 
@@ -175,6 +179,14 @@ class Manifest:
         for name, value in (("max_length", self.max_length), ("embedding_dim", self.embedding_dim)):
             if value < 1:
                 raise ValueError(f"expected a {name} of 1 or more, found {value}")
+        for variant in self.variants:
+            widths = {tensor.name: tensor.shape[-1] for tensor in variant.outputs}
+            expected = {PROBABILITIES: len(self.labels), EMBEDDING: self.embedding_dim}
+            if widths != expected:
+                raise ValueError(f"expected the outputs and widths {expected} of {variant}, found {widths}")
+            names = {tensor.name for tensor in variant.inputs}
+            if names not in ({INPUT_IDS}, {INPUT_IDS, ATTENTION_MASK}):
+                raise ValueError(f"expected {INPUT_IDS} and, at most, {ATTENTION_MASK} of {variant}, found {names}")
 
     def variant(self, *, precision: Precision | None, target: Target) -> Variant:
         """Find the graph for a device: of the precision asked for, or the fastest there is.
