@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -37,23 +38,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments; None for the process's own.
 
     Returns:
-        The exit status: 0, 1 for a failure, 2 for bad usage, 130 when interrupted.
+        The exit status: 0, 1 for a failure, 2 for a value out of its range, 130 when interrupted. argparse itself
+        exits, after `--help` with 0 and for arguments that it cannot take with 2.
     """
     # What goes to stderr is a progress bar or one line of error; libraries' own reports are neither.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
+    if sys.stdout is None:  # closed by the caller, as with >&-
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # labels and texts are of any script, whatever the terminal's locale
     arguments = list(sys.argv[1:] if argv is None else argv)
     name = next((argument for argument in arguments if not argument.startswith("-")), "")
     try:
-        return _run(arguments, name)
+        try:
+            return _run(arguments, name)
+        finally:
+            sys.stdout.flush()  # here, where a failure can still be told
     except SetfuseError as error:
         return _fail(name, str(error), error.exit_status)
     except BrokenPipeError:  # the reader of stdout has gone, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 1
     except OSError as error:
+        _drop_output()
         where = f"{error.filename}: " if error.filename else ""
         return _fail(name, f"{where}{error.strerror or error}", 1)
     except MemoryError:
@@ -80,7 +90,6 @@ def _run(arguments: list[str], name: str) -> int:
     if options.command is None:
         parser.error("expected a command")
     commands[options.command].run(options)
-    sys.stdout.flush()
     return 0
 
 
@@ -95,6 +104,13 @@ def _fail(name: str, message: str, status: int) -> int:
     program = f"setfuse {name}" if name in _COMMANDS else "setfuse"
     print(f"{program}: {' '.join(message.split())}", file=sys.stderr)
     return status
+
+
+def _drop_output() -> None:
+    try:
+        sys.stdout.flush()
+    except OSError:  # it would fail again when the process ends, with lines and a status of Python's own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers

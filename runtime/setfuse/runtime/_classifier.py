@@ -12,8 +12,8 @@ import numpy.typing as npt
 
 from ._batching import plan_batches
 from ._errors import InvalidText, UsageError
-from ._manifest import Manifest, Precision, Target, Variant
-from ._session import EMBEDDING, PROBABILITIES, Session
+from ._manifest import EMBEDDING, PROBABILITIES, Manifest, Precision, Target, Variant
+from ._session import Session
 from ._tokenizer import Tokenizer
 
 MAX_BATCH_TOKENS = 1024
@@ -163,11 +163,12 @@ class Classifier:
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
         """
-        if isinstance(texts, str):
-            raise InvalidText(_ONE_STRING)
-        iterator = iter(texts)
-        while chunk := list(itertools.islice(iterator, MAX_TEXTS_AT_ONCE)):
-            yield from self(chunk)
+        iterator = _iterator(texts)
+        for first in itertools.count(step=MAX_TEXTS_AT_ONCE):
+            chunk = _texts(itertools.islice(iterator, MAX_TEXTS_AT_ONCE), first)
+            if not chunk:
+                return
+            yield from self._predictions(self._answer(chunk, PROBABILITIES))
 
     def _answer(self, texts: list[str], output: str) -> npt.NDArray[np.float32]:
         width = self.manifest.embedding_dim if output == EMBEDDING else len(self.labels)
@@ -193,13 +194,17 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 _ONE_STRING = "expected a list of texts, got one string: pass [text], or call the classifier itself with it"
 
 
-def _texts(texts: Iterable[str]) -> list[str]:
+def _iterator(texts: Iterable[str]) -> Iterator[str]:
     if isinstance(texts, str):
         raise InvalidText(_ONE_STRING)
     if not isinstance(texts, Iterable):
         raise InvalidText(f"expected a text or a list of texts, got {type(texts).__name__}")
-    result = list(texts)
-    for index, text in enumerate(result):
+    return iter(texts)
+
+
+def _texts(texts: Iterable[str], first: int = 0) -> list[str]:
+    result = list(_iterator(texts))
+    for index, text in enumerate(result, start=first):
         if not isinstance(text, str):
             raise InvalidText(f"text {index}: expected a string, got {type(text).__name__} ({text!r:.60})")
     return result

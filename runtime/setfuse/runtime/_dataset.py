@@ -1,6 +1,7 @@
 """Read labelled texts from JSON lines: one object a line, with `text` and `label`."""
 
 import json
+import numbers
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,9 +43,10 @@ def read_rows(path: str | Path) -> list[Row]:
     path = Path(path)
     try:
         data = path.read_bytes()
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
         raise DatasetError(
-            f"{path}: expected a JSON lines file of labelled texts, but it cannot be read: {error.strerror}"
+            f"{path}: expected a JSON lines file of labelled texts, but it cannot be read: {reason}"
         ) from error
     rows = [_row(value, origin) for origin, value in _json_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
     if not rows:
@@ -105,13 +107,16 @@ def _row(value: object, origin: str) -> Row:
         found = _shown(text) if "text" in value else f"the keys {_shown(list(value))}"
         raise DatasetError(f'{origin}: expected a "text" that is a string and not blank, found {found}')
     label = value.get("label")
-    if isinstance(label, bool) or not isinstance(label, str | int) or not str(label).strip():
+    if isinstance(label, bool) or not isinstance(label, str | numbers.Integral) or not str(label).strip():
         found = _shown(label) if "label" in value else f"the keys {_shown(list(value))}"
         raise DatasetError(f'{origin}: expected a "label" that is a string (or a whole number), found {found}')
     return Row(text=without_lone_surrogates(text), label=without_lone_surrogates(str(label)), origin=origin)
 
 
 def _shown(value: object) -> str:
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    try:
+        shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+    except (TypeError, ValueError, RecursionError):  # a key that is no string, a circle, too deep
+        shown = f"a {type(value).__name__}"
     shown = " ".join(shown.split()) or repr(value)
     return shown if len(shown) <= 60 else shown[:57] + "..."  # noqa: PLR2004 - what fits into one line of a terminal

@@ -76,11 +76,11 @@ def evaluate(classifier: Classifier, rows: Sequence[Row]) -> Evaluation:
     if not rows:
         raise DatasetError("expected at least one labelled text to evaluate on, got none")
     index = {label: number for number, label in enumerate(classifier.labels)}
-    for row in rows:
+    for number, row in enumerate(rows, start=1):
         if row.label not in index:
+            place = row.origin or f"row {number}"
             raise DatasetError(
-                f"{row.origin}: expected one of the bundle's labels ({', '.join(classifier.labels)}), "
-                f"found {row.label!r}"
+                f"{place}: expected one of the bundle's labels ({', '.join(classifier.labels)}), found {row.label!r}"
             )
     given = classifier.predict([row.text for row in rows])
     confusion = np.zeros((len(index), len(index)), dtype=np.int64)

@@ -15,7 +15,8 @@ def new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | P
 
     When the block raises, what was written is removed and what stood at `path` before is as it was. Missing parents
     are made at the end, not before. A process that is killed outright can leave a folder `.NAME.partial-*` behind,
-    and, if it dies between the two renames of an overwrite, the earlier folder as `.NAME.earlier-*`.
+    and, if it dies between the two renames of an overwrite (or the earlier folder cannot be put back after the second
+    failed), the earlier folder as `.NAME.earlier-*`.
 
     Args:
         path: The final name.
@@ -26,7 +27,7 @@ def new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | P
         An empty folder on the same file system as `path`.
 
     Raises:
-        OutputExists: `path` exists and `overwrite` is false, is no folder, or must be kept.
+        OutputExists: `path` exists and `overwrite` is false, is no folder or lies below a file, or must be kept.
     """
     final = Path(path).expanduser().resolve()
     _refuse(final, overwrite, keep)
@@ -46,6 +47,9 @@ def new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | P
 
 def _refuse(final: Path, overwrite: bool, keep: tuple[str | Path, ...]) -> None:
     if not final.exists():
+        nearest = next(path for path in final.parents if path.exists())
+        if not nearest.is_dir():
+            raise OutputExists(f"{final}: expected folders above it, found a file at {nearest}; choose another name")
         return
     if not final.is_dir():
         raise OutputExists(f"{final}: expected a folder to write to, found a file; choose another name")
@@ -59,14 +63,18 @@ def _refuse(final: Path, overwrite: bool, keep: tuple[str | Path, ...]) -> None:
 def _replace(staging: Path, final: Path) -> None:
     aside = _beside(final.parent, final.name, "earlier")
     earlier = aside / final.name
-    final.rename(earlier)
     try:
-        staging.rename(final)
+        final.rename(earlier)
+        try:
+            staging.rename(final)
+        except BaseException:
+            earlier.rename(final)
+            raise
     except BaseException:
-        earlier.rename(final)
+        with contextlib.suppress(OSError):
+            aside.rmdir()  # not rmtree: what could not be put back stays where it is
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 def _beside(parent: Path, name: str, purpose: str) -> Path:

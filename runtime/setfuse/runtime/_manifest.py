@@ -14,6 +14,10 @@ from typing import Any, Self
 from ._errors import BundleCorrupt, BundleNotFound, UnsupportedFormat, VariantNotFound
 
 MANIFEST_NAME = "bundle.json"
+INPUT_IDS = "input_ids"
+ATTENTION_MASK = "attention_mask"
+PROBABILITIES = "probabilities"
+EMBEDDING = "sentence_embedding"
 FORMAT_VERSION = 1
 """Raised by one when an older reader would misread a bundle; see "Raising the format version" in runtime/README.md."""
 
@@ -86,7 +90,7 @@ class BundleFile:
     sha256: str
 
     def __post_init__(self) -> None:
-        if Path(self.file).name != self.file:
+        if Path(self.file).name != self.file or self.file in {"", ".."}:
             raise ValueError(f"expected a file name inside the bundle, found {self.file!r}")
 
     @classmethod
@@ -172,6 +176,17 @@ class Manifest:
             raise ValueError(f"expected two labels or more, all different, found {list(self.labels)}")
         if not self.variants:
             raise ValueError("expected at least one variant, found none")
+        for name, value in (("max_length", self.max_length), ("embedding_dim", self.embedding_dim)):
+            if value < 1:
+                raise ValueError(f"expected a {name} of 1 or more, found {value}")
+        for variant in self.variants:
+            widths = {tensor.name: tensor.shape[-1] for tensor in variant.outputs}
+            expected = {PROBABILITIES: len(self.labels), EMBEDDING: self.embedding_dim}
+            if widths != expected:
+                raise ValueError(f"expected the outputs and widths {expected} of {variant}, found {widths}")
+            names = {tensor.name for tensor in variant.inputs}
+            if names not in ({INPUT_IDS}, {INPUT_IDS, ATTENTION_MASK}):
+                raise ValueError(f"expected {INPUT_IDS} and, at most, {ATTENTION_MASK} of {variant}, found {names}")
 
     def variant(self, *, precision: Precision | None, target: Target) -> Variant:
         """Find the graph for a device: of the precision asked for, or the fastest there is.
@@ -229,7 +244,7 @@ class Manifest:
         try:
             value = json.loads(data)
             version = operator.index(value["format_version"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise BundleCorrupt(f"{path}: expected a manifest with a format_version, found damage ({error})") from error
         if version != FORMAT_VERSION:
             newer = "upgrade setfuse" if version > FORMAT_VERSION else "export the bundle again"
@@ -238,7 +253,7 @@ class Manifest:
             )
         try:
             return _manifest_from_json(value)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             raise BundleCorrupt(
                 f"{path}: the manifest is damaged ({type(error).__name__}: {error}); export the bundle again"
             ) from error

@@ -7,15 +7,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import BundleCorrupt, MissingExtra, UsageError
-from ._manifest import Target, Variant
+from ._manifest import ATTENTION_MASK, INPUT_IDS, Target, Variant
 
 if TYPE_CHECKING:
     import onnxruntime
 
 PROVIDERS = {Target.CPU: "CPUExecutionProvider", Target.CUDA: "CUDAExecutionProvider"}
 
-PROBABILITIES = "probabilities"
-EMBEDDING = "sentence_embedding"
+MAX_THREADS = 256
+"""More than any machine gains from; a slip of the pen must not start a hundred thousand."""
 
 
 class Session:
@@ -31,11 +31,11 @@ class Session:
 
         Raises:
             MissingExtra: onnxruntime is not installed.
-            UsageError: `threads` is not positive, or onnxruntime cannot run on the variant's kind of device.
-            BundleCorrupt: onnxruntime refuses the file.
+            UsageError: `threads` is out of its range, or onnxruntime cannot run on the variant's kind of device.
+            BundleCorrupt: onnxruntime refuses the file, or it is another graph than the manifest says.
         """
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads: expected 1 or more, got {threads}")
+        if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS):
+            raise UsageError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads!r}")
         try:
             import onnxruntime
         except ImportError as error:
@@ -52,12 +52,21 @@ class Session:
                 model,
                 sess_options=_options(onnxruntime, variant.target, threads),
                 providers=[provider],
-                # On the CPU, Add and LayerNormalization apart are faster than the one kernel for both.
+                # On the CPU, Add and LayerNormalization apart are faster than the one kernel for both, which
+                # onnxruntime makes of them wherever it can infer the shapes.
                 disabled_optimizers=["SkipLayerNormFusion"] if variant.target is Target.CPU else None,
             )
         except Exception as error:  # onnxruntime's exceptions have no common base but this one
             raise BundleCorrupt(f"{variant.file.file}: onnxruntime refuses the graph: {error}") from error
-        self._takes_mask = any(tensor.name == "attention_mask" for tensor in variant.inputs)
+        for promised, found in (
+            (variant.inputs, self._session.get_inputs()),
+            (variant.outputs, self._session.get_outputs()),
+        ):
+            expected = [(tensor.name, list(tensor.shape)) for tensor in promised]
+            if expected != [(tensor.name, tensor.shape) for tensor in found]:
+                got = [(tensor.name, tensor.shape) for tensor in found]
+                raise BundleCorrupt(f"{variant.file.file}: expected {expected} as bundle.json says, found {got}")
+        self._takes_mask = any(tensor.name == ATTENTION_MASK for tensor in variant.inputs)
 
     def run(self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
         """Run one batch of texts that all have the same number of tokens.
@@ -69,9 +78,9 @@ class Session:
         Returns:
             float32 arrays (texts, labels) or (texts, dim), in the order of `outputs`.
         """
-        feeds = {"input_ids": input_ids}
+        feeds = {INPUT_IDS: input_ids}
         if self._takes_mask:
-            feeds["attention_mask"] = np.ones_like(input_ids)
+            feeds[ATTENTION_MASK] = np.ones_like(input_ids)
         results: list[npt.NDArray[np.float32]] = self._session.run(outputs, feeds)
         return results
 

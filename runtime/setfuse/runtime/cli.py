@@ -1,7 +1,6 @@
 """The runtime's subcommands: predict, evaluate, info."""
 
 import argparse
-import io
 import json
 import queue
 import sys
@@ -10,7 +9,9 @@ from collections.abc import Iterable, Iterator
 
 from ._classifier import Classifier, Prediction
 from ._command import Command
+from ._errors import UsageError
 from ._manifest import Manifest, Precision
+from ._text import without_lone_surrogates
 
 MAX_LINES_WAITING = 1024
 """Lines read ahead of the classifier: bounds the memory of an endless input."""
@@ -33,7 +34,7 @@ def _load(options: argparse.Namespace) -> Classifier:
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     _add_loading(parser)
-    parser.add_argument("texts", metavar="TEXT", nargs="*", help="no text: one a line from standard input")
+    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], help="no text: one a line from standard input")
     parser.add_argument("--json", action="store_true", help="one JSON object a text: label, score, scores")
 
 
@@ -51,31 +52,46 @@ def _print_prediction(text: str, prediction: Prediction, *, as_json: bool) -> No
         value = {"label": prediction.label, "score": prediction.score, "scores": dict(prediction.scores)}
         print(json.dumps(value, ensure_ascii=False))
     else:
-        print(f"{prediction.label}\t{prediction.score:.4f}\t{' '.join(text.split())}")
+        print(f"{prediction.label}\t{prediction.score:.4f}\t{' '.join(without_lone_surrogates(text).split())}")
 
 
 def _lines_as_they_come() -> Iterator[list[str]]:
-    """Give the lines of standard input, as many at a time as are waiting: prompt on a slow pipe, batched on a file."""
-    lines = io.TextIOWrapper(sys.stdin.buffer, encoding="utf-8", errors="replace")
-    waiting: queue.Queue[str | None] = queue.Queue(MAX_LINES_WAITING)
+    """Give the lines of standard input, as many at a time as are waiting: prompt on a slow pipe, batched on a file.
+
+    Raises:
+        UsageError: Standard input is closed.
+        OSError: It cannot be read.
+    """
+    if sys.stdin is None:
+        raise UsageError("expected TEXT arguments, or texts on standard input, but standard input is closed")
+    descriptor = sys.stdin.fileno()
+    waiting: queue.Queue[str | OSError | None] = queue.Queue(MAX_LINES_WAITING)
 
     def read() -> None:
+        end = None
         try:
-            for line in lines:
-                waiting.put(line.rstrip("\r\n"))
-        finally:
-            waiting.put(None)
+            # Not sys.stdin's buffer: Python closes it at exit, and aborts when a thread still waits in it.
+            with open(descriptor, encoding="utf-8", errors="replace", newline="\n", closefd=False) as lines:
+                for line in lines:
+                    waiting.put(line.rstrip("\r\n"))
+        except OSError as error:
+            end = OSError(error.errno, error.strerror, "standard input")
+        waiting.put(end)
 
     threading.Thread(target=read, daemon=True).start()
-    while (line := waiting.get()) is not None:
-        chunk = [line]
-        while not waiting.empty():
-            line = waiting.get()
-            if line is None:
-                yield chunk
-                return
-            chunk.append(line)
-        yield chunk
+    item: str | OSError | None = ""
+    while isinstance(item, str):
+        chunk = []
+        item = waiting.get()
+        while isinstance(item, str):
+            chunk.append(item)
+            if len(chunk) == MAX_LINES_WAITING or waiting.empty():
+                break
+            item = waiting.get()
+        if chunk:
+            yield chunk
+    if item is not None:
+        raise item
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:

@@ -1,0 +1,283 @@
+"""The manifest: what is written is read back, and damage is named."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from setfuse.runtime import (
+    FORMAT_VERSION,
+    BundleCorrupt,
+    BundleFile,
+    BundleNotFound,
+    Manifest,
+    Parity,
+    Precision,
+    Target,
+    Tensor,
+    UnsupportedFormat,
+    Variant,
+    VariantNotFound,
+)
+
+from .damage import change_manifest
+
+
+def make_variant(precision: str, target: str, parity: Parity | None = None) -> Variant:
+    """Describe a graph that need not be there."""
+    return Variant(
+        file=BundleFile(f"model.{precision}.{target}.onnx", 12, "0" * 64),
+        precision=Precision(precision),
+        target=Target(target),
+        inputs=(Tensor("input_ids", "int64", ("batch", "sequence")),),
+        outputs=(Tensor("probabilities", "float", ("batch", 2)), Tensor("sentence_embedding", "float", ("batch", 32))),
+        parity=parity,
+    )
+
+
+def make_manifest(*variants: Variant) -> Manifest:
+    """Describe a bundle of these graphs."""
+    return Manifest(
+        labels=("späť", "你好"),
+        max_length=48,
+        embedding_dim=32,
+        tokenizer=BundleFile("tokenizer.json", 3, "f" * 64),
+        variants=variants,
+        provenance={"training": {"base_model": "a/b", "seed": 42, "accuracy": None}, "versions": {"onnx": "1.0"}},
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a manifest and nothing else."""
+    parity = Parity(54, 2e-7, 1e-8, 3e-6, 1.0, 1e-5, 1.5e-7)
+    make_manifest(make_variant("fp32", "cpu", parity), make_variant("int8", "cpu")).write(tmp_path)
+    return tmp_path
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    parity = Parity(54, 2e-7, 1e-8, 3e-6, 1.0, 1e-5, 1.5e-7)
+    manifest = make_manifest(make_variant("fp32", "cpu", parity), make_variant("fp16", "cuda"))
+
+    manifest.write(tmp_path)
+
+    assert Manifest.read(tmp_path) == Manifest.read(str(tmp_path)) == manifest
+
+
+def test_the_form_that_other_languages_read(tmp_path: Path) -> None:
+    make_manifest(make_variant("fp32", "cpu")).write(tmp_path)
+
+    assert json.loads((tmp_path / "bundle.json").read_text(encoding="utf-8")) == {
+        "format_version": 1,
+        "task": "text-classification",
+        "labels": ["späť", "你好"],
+        "max_length": 48,
+        "embedding_dim": 32,
+        "tokenizer": {"file": "tokenizer.json", "bytes": 3, "sha256": "f" * 64},
+        "variants": [
+            {
+                "file": "model.fp32.cpu.onnx",
+                "bytes": 12,
+                "sha256": "0" * 64,
+                "precision": "fp32",
+                "target": "cpu",
+                "inputs": [{"name": "input_ids", "dtype": "int64", "shape": ["batch", "sequence"]}],
+                "outputs": [
+                    {"name": "probabilities", "dtype": "float", "shape": ["batch", 2]},
+                    {"name": "sentence_embedding", "dtype": "float", "shape": ["batch", 32]},
+                ],
+                "parity": None,
+            }
+        ],
+        "provenance": {"training": {"base_model": "a/b", "seed": 42, "accuracy": None}, "versions": {"onnx": "1.0"}},
+    }
+
+
+def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder", encoding="utf-8")
+
+    for path in (tmp_path, tmp_path / "missing", file):
+        with pytest.raises(BundleNotFound, match=r"expected a bundle folder with bundle\.json") as caught:
+            Manifest.read(path)
+        assert str(path) in str(caught.value)
+        assert "setfuse export" in str(caught.value)
+
+    (tmp_path / "bundle.json").mkdir()
+    with pytest.raises(BundleNotFound, match="Is a directory"):
+        Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(b'{"format_version": 1, "labels": [', id="cut short"),
+        pytest.param(b"not json", id="not JSON"),
+        pytest.param(b"\xff\xfe\x00", id="not UTF-8"),
+        pytest.param(b"[" * 100_000, id="nested too deeply"),
+        pytest.param(b'[{"format_version": 1}]', id="list"),
+        pytest.param(b"1", id="number"),
+        pytest.param(b"null", id="null"),
+        pytest.param(b"{}", id="empty object"),
+        pytest.param(b'{"format_version": "1"}', id="version is text"),
+        pytest.param(b'{"format_version": 1.0}', id="version is a float"),
+        pytest.param(b'{"format_version": null}', id="version is null"),
+        pytest.param(b'{"format_version": 1}', id="only a version"),
+    ],
+)
+def test_a_manifest_that_is_none(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_bytes(content)
+
+    with pytest.raises(BundleCorrupt) as caught:
+        Manifest.read(tmp_path)
+
+    assert str(caught.value).startswith(f"{tmp_path / 'bundle.json'}: ")
+
+
+KEYS = [
+    *["task", "labels", "max_length", "embedding_dim", "tokenizer", "variants", "provenance"],
+    *["tokenizer.file", "tokenizer.bytes", "tokenizer.sha256"],
+    *["variants.0.file", "variants.0.bytes", "variants.0.sha256", "variants.0.precision", "variants.0.target"],
+    *["variants.0.inputs", "variants.0.outputs", "variants.0.parity", "variants.0.parity.tolerance"],
+    *["variants.0.inputs.0.name", "variants.0.inputs.0.dtype", "variants.0.outputs.1.shape"],
+]
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_a_missing_key_is_named(key: str, folder: Path) -> None:
+    *above, last = key.split(".")
+
+    def remove(manifest: Any) -> None:
+        for step in above:
+            manifest = manifest[int(step) if step.isdecimal() else step]
+        del manifest[last]
+
+    change_manifest(folder, remove)
+
+    with pytest.raises(BundleCorrupt, match=rf"bundle\.json: the manifest is damaged .*'{last}'"):
+        Manifest.read(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        pytest.param(lambda m: m.update(labels=["a", "b", "a"]), "all different", id="duplicate labels"),
+        pytest.param(lambda m: m.update(labels=[1, "1"]), "all different", id="labels alike as text"),
+        pytest.param(lambda m: m.update(labels=["a"]), "two labels or more", id="one label"),
+        pytest.param(lambda m: m.update(labels=None), "TypeError", id="labels are null"),
+        pytest.param(lambda m: m.update(variants=[]), "at least one variant", id="no variants"),
+        pytest.param(lambda m: m.update(variants=["model.onnx"]), "TypeError", id="variant is text"),
+        pytest.param(lambda m: m["labels"].append("more"), "'probabilities': 3", id="a label too many"),
+        pytest.param(lambda m: m.update(embedding_dim=31), "'sentence_embedding': 31", id="another embedding_dim"),
+        pytest.param(
+            lambda m: m["variants"][0]["inputs"][0].update(name="ids"), "expected input_ids", id="another input"
+        ),
+        pytest.param(lambda m: m.update(max_length=0), "max_length", id="max_length 0"),
+        pytest.param(lambda m: m.update(max_length=-1), "max_length", id="max_length -1"),
+        pytest.param(lambda m: m.update(max_length=float("inf")), "infinity", id="max_length infinite"),
+        pytest.param(lambda m: m.update(embedding_dim=0), "embedding_dim", id="embedding_dim 0"),
+        pytest.param(lambda m: m.update(provenance=3), "TypeError", id="provenance is a number"),
+        pytest.param(lambda m: m["variants"][0].update(precision="fp8"), "fp8", id="unknown precision"),
+        pytest.param(lambda m: m["variants"][0].update(target="tpu"), "tpu", id="unknown target"),
+        pytest.param(lambda m: m["variants"][0]["parity"].update(worst=1), "worst", id="unknown figure of parity"),
+        pytest.param(lambda m: m["tokenizer"].update(bytes="many"), "many", id="size is text"),
+        *[
+            pytest.param(lambda m, name=name: m["tokenizer"].update(file=name), "file name inside the bundle", id=name)
+            for name in ("../tokenizer.json", "/etc/passwd", "a/b", "a/", "./a", ".", "..", "")
+        ],
+    ],
+)
+def test_a_wrong_value_is_named(change: Callable[[dict[str, Any]], object], reason: str, folder: Path) -> None:
+    change_manifest(folder, change)
+
+    with pytest.raises(BundleCorrupt, match=r"bundle\.json: the manifest is damaged") as caught:
+        Manifest.read(folder)
+
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("version", "advice"),
+    [(FORMAT_VERSION + 1, "upgrade setfuse"), (99, "upgrade setfuse"), (0, "export the bundle again"), (-1, "again")],
+)
+def test_another_format_version_is_refused_whatever_else_it_holds(version: int, advice: str, tmp_path: Path) -> None:
+    (tmp_path / "bundle.json").write_text(json.dumps({"format_version": version, "graphs": {}}), encoding="utf-8")
+
+    with pytest.raises(UnsupportedFormat, match=f"expected format version 1, found {version}; .*{advice}"):
+        Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("has", "precision", "target", "expected"),
+    [
+        pytest.param("fp32/cpu int8/cpu", None, "cpu", "int8/cpu", id="int8 before fp32"),
+        pytest.param("int8/cuda fp32/cuda fp16/cuda", None, "cuda", "fp16/cuda", id="fp16 before int8"),
+        pytest.param("fp32/cpu", None, "cpu", "fp32/cpu", id="the only one"),
+        pytest.param("int8/cpu fp32/cpu", "fp32", "cpu", "fp32/cpu", id="the precision asked for"),
+        pytest.param("fp32/cpu fp16/cuda", None, "cpu", "fp32/cpu", id="never of another device"),
+        pytest.param("fp32/cuda fp32/cpu", "fp32", "cpu", "fp32/cpu", id="precision of this device"),
+    ],
+)
+def test_the_fastest_graph_of_what_was_asked(has: str, precision: str | None, target: str, expected: str) -> None:
+    names = [name.split("/") for name in has.split()]
+    variants = [make_variant(name[0], name[1]) for name in names]
+    wanted = None if precision is None else Precision(precision)
+
+    for order in (variants, variants[::-1]):
+        assert str(make_manifest(*order).variant(precision=wanted, target=Target(target))) == expected
+
+
+@pytest.mark.parametrize(
+    ("precision", "target", "asked"),
+    [("int8", "cpu", "int8/cpu"), ("fp16", "cpu", "fp16/cpu"), ("fp32", "cuda", "fp32/cuda"), ("int8", "cuda", "int8")],
+)
+def test_a_graph_that_is_not_there(precision: str, target: str, asked: str) -> None:
+    manifest = make_manifest(make_variant("fp32", "cpu"), make_variant("fp16", "cuda"))
+
+    with pytest.raises(VariantNotFound, match=f"no {asked}") as caught:
+        manifest.variant(precision=Precision(precision), target=Target(target))
+
+    assert "(has: fp32/cpu, fp16/cuda)" in str(caught.value)
+
+
+def test_any_precision_of_a_device_that_is_not_there() -> None:
+    with pytest.raises(VariantNotFound, match="no any/cuda graph"):
+        make_manifest(make_variant("fp32", "cpu")).variant(precision=None, target=Target.CUDA)
+
+
+def test_a_file_is_read_when_it_is_what_the_manifest_says(tmp_path: Path) -> None:
+    path = tmp_path / "graph"
+    path.write_bytes(b"some bytes")
+
+    file = BundleFile.of(path)
+
+    assert (file.file, file.bytes) == ("graph", 10)
+    assert file.read(tmp_path) == b"some bytes"
+
+
+@pytest.mark.parametrize(
+    ("now", "found"),
+    [
+        pytest.param(None, "No such file", id="missing"),
+        pytest.param(b"", "found 0", id="empty"),
+        pytest.param(b"some byte", "found 9", id="cut short"),
+        pytest.param(b"some bytes ", "found 11", id="longer"),
+        pytest.param(b"some_bytes", "altered", id="one byte altered"),
+    ],
+)
+def test_a_damaged_file_is_named(now: bytes | None, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "graph"
+    path.write_bytes(b"some bytes")
+    file = BundleFile.of(path)
+    path.unlink()
+    if now is not None:
+        path.write_bytes(now)
+
+    with pytest.raises(BundleCorrupt, match="export the bundle again") as caught:
+        file.read(tmp_path)
+
+    assert str(caught.value).startswith(f"{path}: expected ")
+    assert found in str(caught.value)
