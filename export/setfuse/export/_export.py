@@ -22,11 +22,12 @@ from setfuse.runtime import (
     new_folder,
 )
 
+from ._calibration_texts import CALIBRATION_TEXTS
 from ._card import bundle_card
 from ._check_texts import CHECK_TEXTS
 from ._checkpoint import Checkpoint, read_checkpoint
 from ._fuse import FILES, SUPPORTED_PRECISIONS, TARGETS, fuse
-from ._validate import answer_padded, check_interface, compare
+from ._validate import Answers, answer_padded, check_interface, compare
 
 BATCH_SIZE = 16
 """Texts a batch of torch's answers and of the padded run: large enough that most rows are padded."""
@@ -37,6 +38,7 @@ def export(
     bundle: str | Path,
     precisions: Sequence[str] = ("fp32",),
     *,
+    calibrate_on: Sequence[str] = CALIBRATION_TEXTS,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Manifest:
@@ -48,7 +50,9 @@ def export(
     Args:
         checkpoint: A folder that `train` wrote.
         bundle: The folder to write.
-        precisions: Which graphs to write; `fp32` so far.
+        precisions: Which graphs to write: `fp32`, `int8`.
+        calibrate_on: Texts that show int8 what the activations span, a hundred or so; the more like those to be
+            classified, the better. The default are ordinary texts of many kinds.
         overwrite: Replace an existing folder, whole.
         progress: Show a progress bar on stderr.
 
@@ -56,13 +60,15 @@ def export(
         The manifest that was written.
 
     Raises:
-        UsageError: A precision that does not exist or is not supported yet.
+        UsageError: A precision that does not exist or is not supported yet, or no text to calibrate on.
         OutputExists: `bundle` exists and `overwrite` is false, or it must not be replaced.
         CheckpointError: `checkpoint` is none, or is damaged.
         UnsupportedCheckpoint: Its architecture, modules or head are not supported yet.
         ParityError: A graph does not answer as torch does; nothing was written.
     """
     wanted = _precisions(precisions)
+    if isinstance(calibrate_on, str) or not calibrate_on:
+        raise UsageError(f"calibrate_on: expected a list of texts, got {calibrate_on!r}")
     with (
         new_folder(bundle, overwrite=overwrite, keep=(checkpoint,)) as staging,
         tqdm(total=2 + 3 * len(wanted), desc="export", disable=not progress, bar_format=_BAR) as bar,
@@ -81,16 +87,18 @@ def export(
         variants: list[Variant] = []
         for precision in wanted:
             bar.set_postfix_str(f"writing the {precision} graph")
-            variant = _write_variant(source, precision, staging)
+            variant = _write_variant(source, precision, staging, calibrate_on)
             manifest = _manifest(source, tokenizer, [variant])
             manifest.write(staging)
             bar.update()
-            bar.set_postfix_str(f"running the {precision} graph, padded")
-            padded = answer_padded(staging, manifest, variant, CHECK_TEXTS, BATCH_SIZE)
+            bar.set_postfix_str(f"running the {precision} graph")
+            classifier = Classifier.load(staging, precision=precision)
+            ways = [Answers(classifier.predict_proba(CHECK_TEXTS), classifier.embed(CHECK_TEXTS))]
+            if len(variant.inputs) > 1:  # it takes a mask: other users of the file will pad
+                ways.append(answer_padded(staging, manifest, variant, CHECK_TEXTS, BATCH_SIZE))
             bar.update()
             bar.set_postfix_str(f"comparing the {precision} graph with torch")
-            classifier = Classifier.load(staging, precision=precision)
-            parity = compare(classifier, torch_answers, torch_again, CHECK_TEXTS, padded=padded)
+            parity = compare(precision, ways, torch_answers, torch_again, texts=CHECK_TEXTS, labels=source.labels)
             variants.append(dataclasses.replace(variant, parity=parity))
             bar.update()
         manifest = _manifest(source, tokenizer, variants)
@@ -125,9 +133,9 @@ def _write_tokenizer(source: Checkpoint, folder: Path) -> BundleFile:
     return BundleFile.of(path)
 
 
-def _write_variant(source: Checkpoint, precision: Precision, folder: Path) -> Variant:
-    model = fuse(source, precision, FORMAT_VERSION)
-    check_interface(model, source.labels)
+def _write_variant(source: Checkpoint, precision: Precision, folder: Path, calibrate_on: Sequence[str]) -> Variant:
+    model = fuse(source, precision, FORMAT_VERSION, calibrate_on)
+    check_interface(model, source.labels, takes_mask=precision is Precision.FP32)
     path = folder / FILES[precision]
     onnx.save(model, path)
     return Variant(

@@ -46,18 +46,6 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
         return list(outputs)
 
-    def linear(self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32]) -> str:
-        """Add `x @ weight + bias` over the last axis.
-
-        Args:
-            x: A value (..., inputs).
-            name: Prefix of the nodes' names.
-            weight: (inputs, outputs).
-            bias: (outputs,).
-        """
-        product = self.node("MatMul", [x, self.constant(f"{name}.weight", weight)], f"{name}.product")
-        return self.node("Add", [product, self.constant(f"{name}.bias", bias)], name)
-
     def layer_norm(
         self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], epsilon: float
     ) -> str:
@@ -92,3 +80,4 @@ def tensor_info(name: str, dtype: int, shape: Sequence[str | int]) -> onnx.Value
 
 INT64 = TensorProto.INT64
 FLOAT = TensorProto.FLOAT
+BOOL = TensorProto.BOOL

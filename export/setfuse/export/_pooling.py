@@ -6,14 +6,14 @@ from ._checkpoint import PoolingMode
 from ._graph import FLOAT, GraphBuilder
 
 
-def add_pooling(graph: GraphBuilder, mode: PoolingMode, token_embeddings: str, attention_mask: str) -> str:
+def add_pooling(graph: GraphBuilder, mode: PoolingMode, token_embeddings: str, attention_mask: str | None) -> str:
     """Add a pooling as sentence-transformers' `Pooling` computes it.
 
     Args:
         graph: Where to add it.
         mode: Which tokens count.
         token_embeddings: float32 (batch, sequence, hidden); with `cls`, the first token's alone will do.
-        attention_mask: int64 (batch, sequence).
+        attention_mask: int64 (batch, sequence); None if there is never any padding.
 
     Returns:
         float32 (batch, hidden).
@@ -21,6 +21,8 @@ def add_pooling(graph: GraphBuilder, mode: PoolingMode, token_embeddings: str, a
     if mode is PoolingMode.CLS:
         return graph.node("Gather", [token_embeddings, graph.constant("pooling.cls", 0, np.int64)], "pooled", axis=1)
     axis = graph.constant("pooling.axis", [1], np.int64)
+    if attention_mask is None:
+        return graph.node("ReduceMean", [token_embeddings, axis], "pooled", keepdims=0)
     mask = graph.node("Cast", [attention_mask], "pooling.mask", to=FLOAT)
     column = graph.node("Unsqueeze", [mask, graph.constant("pooling.last", [-1], np.int64)], "pooling.mask.column")
     tokens = graph.node("Mul", [token_embeddings, column], "pooling.tokens")

@@ -10,7 +10,7 @@ import onnx
 import onnxruntime
 import tokenizers
 
-from setfuse.runtime import Classifier, Manifest, Parity, Variant
+from setfuse.runtime import Manifest, Parity, Precision, Variant
 
 from ._checkpoint import FloatArray
 from ._errors import ParityError
@@ -20,7 +20,13 @@ FP32_TOLERANCE = 1e-5
 
 ROUNDING_FACTOR = 10
 """A head with large coefficients amplifies rounding, in torch too: how many times torch's own difference between
-batch sizes the graph may be off."""
+batch sizes a float32 graph may be off."""
+
+INT8_MEAN_TOLERANCE = 0.01
+"""Largest mean difference of a probability of an int8 graph."""
+
+SURE = 0.2
+"""How far torch's two best labels must be apart for int8 to have no excuse for another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +42,7 @@ class Answers:
     embeddings: FloatArray
 
 
-def check_interface(model: onnx.ModelProto, labels: Sequence[str]) -> None:
+def check_interface(model: onnx.ModelProto, labels: Sequence[str], *, takes_mask: bool) -> None:
     """Check names, axes and shapes of a graph against what a bundle promises.
 
     Raises:
@@ -49,7 +55,7 @@ def check_interface(model: onnx.ModelProto, labels: Sequence[str]) -> None:
     dim = found.get("sentence_embedding", [None])[-1]
     expected = {
         "input_ids": ["batch", "sequence"],
-        "attention_mask": ["batch", "sequence"],
+        **({"attention_mask": ["batch", "sequence"]} if takes_mask else {}),
         "probabilities": ["batch", len(labels)],
         "sentence_embedding": ["batch", dim],
     }
@@ -58,49 +64,61 @@ def check_interface(model: onnx.ModelProto, labels: Sequence[str]) -> None:
 
 
 def compare(
-    classifier: Classifier, torch_answers: Answers, torch_again: Answers, texts: Sequence[str], *, padded: Answers
+    precision: Precision,
+    ways: Sequence[Answers],
+    torch_answers: Answers,
+    torch_again: Answers,
+    *,
+    texts: Sequence[str],
+    labels: Sequence[str],
 ) -> Parity:
-    """Compare a graph, run as users run it and once more in padded batches, with torch.
+    """Compare a graph's answers with torch's.
+
+    fp32 must be as near to torch as rounding explains, and may give another label only where torch is at a tie.
+    int8 must be near in the mean, and may give another label only where torch was not sure.
 
     Args:
-        classifier: The bundle in the making.
-        torch_answers: Torch's answers to `texts`.
-        torch_again: The same at another batch size, which shows what rounding alone does.
+        precision: The graph's.
+        ways: Its answers to `texts`, one for each way that it is run (alone, padded).
+        torch_answers: Torch's.
+        torch_again: Torch's at another batch size, which shows what rounding alone does.
         texts: The texts compared on.
-        padded: The graph's answers in padded batches, which the runtime never makes but other users of the file do.
+        labels: Names of the labels.
 
     Returns:
-        The parity, of the worse of the two ways.
+        The parity, of the worst of the ways.
 
     Raises:
-        ParityError: A probability is off by more than the tolerance, or a label differs where torch is not at a tie.
+        ParityError: The graph is further off than its precision explains; the message names the worst text.
     """
-    alone = Answers(classifier.predict_proba(texts), classifier.embed(texts))
     torch_difference = float(np.abs(torch_answers.probabilities - torch_again.probabilities).max())
-    tolerance = max(FP32_TOLERANCE, ROUNDING_FACTOR * torch_difference)
-    differences = np.maximum(*(np.abs(a.probabilities - torch_answers.probabilities) for a in (alone, padded)))
+    differences = np.max([np.abs(way.probabilities - torch_answers.probabilities) for way in ways], axis=0)
     worst = int(differences.max(axis=1).argmax())
-    if not differences.max() <= tolerance:  # also true of NaN
+    if precision is Precision.INT8:
+        measure, found, tolerance, sure = "on average", float(differences.mean()), INT8_MEAN_TOLERANCE, SURE
+    else:
+        tolerance = max(FP32_TOLERANCE, ROUNDING_FACTOR * torch_difference)
+        measure, found, sure = "at most", float(differences.max()), 2 * tolerance
+    if not found <= tolerance:  # also true of NaN
         raise ParityError(
-            f"the graph's probabilities: expected at most {tolerance:.1e} from torch's, "
-            f"found {differences.max():.1e} for the text {texts[worst]!r:.60}; no bundle was written"
+            f"the {precision} graph's probabilities: expected {measure} {tolerance:.1e} from torch's, "
+            f"found {found:.1e}, most for the text {texts[worst]!r:.60}; no bundle was written"
         )
     expected = torch_answers.probabilities.argmax(axis=1)
-    sure = _margin(torch_answers.probabilities) > 2 * tolerance
-    same = np.logical_and(*(a.probabilities.argmax(axis=1) == expected for a in (alone, padded)))
-    if (sure & ~same).any():
-        flipped = int(np.flatnonzero(sure & ~same)[0])
+    same = np.all([way.probabilities.argmax(axis=1) == expected for way in ways], axis=0)
+    flipped = np.flatnonzero(~same & (_margin(torch_answers.probabilities) > sure))
+    if flipped.size:
+        text = int(flipped[0])
+        got = next(label for way in ways if (label := int(way.probabilities[text].argmax())) != expected[text])
         raise ParityError(
-            f"the graph's labels: expected {classifier.labels[expected[flipped]]!r}, "
-            f"found {classifier.labels[int(alone.probabilities[flipped].argmax())]!r} "
-            f"for the text {texts[flipped]!r:.60}; no bundle was written"
+            f"the {precision} graph's labels: expected {labels[expected[text]]!r}, found {labels[got]!r} for the text "
+            f"{texts[text]!r:.60} ({flipped.size} such of {len(texts)}); no bundle was written"
         )
-    embeddings = max(float(np.abs(a.embeddings - torch_answers.embeddings).max()) for a in (alone, padded))
     return Parity(
         texts=len(texts),
         max_probability_difference=float(differences.max()),
         mean_probability_difference=float(differences.mean()),
-        max_embedding_difference=embeddings,
+        max_embedding_difference=max(float(np.abs(way.embeddings - torch_answers.embeddings).max()) for way in ways),
         label_agreement=float(same.mean()),
         tolerance=tolerance,
         torch_difference=torch_difference,

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from setfuse.runtime import Command, Precision
+from setfuse.runtime import Command, Precision, read_rows
 
 from ._export import export
 
@@ -17,17 +17,22 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[str(Precision.FP32)],
         choices=[str(precision) for precision in Precision],
-        help="which graphs to write; fp32 so far (default: fp32)",
+        help="which graphs to write: fp32, int8 (default: fp32)",
+    )
+    parser.add_argument(
+        "--calibrate-on", metavar="DATA.jsonl", help="labelled texts to calibrate int8 on; default: built-in ones"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
 
 
 def _export(options: argparse.Namespace) -> None:
+    own_texts = {"calibrate_on": [row.text for row in read_rows(options.calibrate_on)]} if options.calibrate_on else {}
     manifest = export(
         options.checkpoint,
         options.out,
         options.precision,
+        **own_texts,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ._batching import plan_batches
 from ._errors import InvalidText, UsageError
 from ._manifest import EMBEDDING, PROBABILITIES, Manifest, Precision, Target, Variant
+from ._processor import int8_is_fast
 from ._session import Session
 from ._tokenizer import Tokenizer
 
@@ -70,7 +71,8 @@ class Classifier:
         Args:
             bundle: The bundle folder.
             device: `cpu`, `cuda`, or `auto` for the CPU. CUDA graphs come with a later release.
-            precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device.
+            precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device: int8 only
+                on a processor that is known to be good at it.
             threads: Threads inside one run; None for as many processors as this process may use.
 
         Returns:
@@ -85,7 +87,7 @@ class Classifier:
         wanted = None if precision is None else _choice(Precision, "precision", precision)
         folder = Path(bundle)
         manifest = Manifest.read(folder)
-        variant = manifest.variant(precision=wanted, target=target)
+        variant = manifest.variant(precision=wanted, target=target, int8_is_fast=int8_is_fast())
         tokenizer = Tokenizer(manifest.tokenizer.read(folder), manifest.max_length)
         session = Session(variant.file.read(folder), variant, threads=threads)
         return cls(manifest, variant, tokenizer, session)

@@ -62,7 +62,8 @@ class Parity:
         mean_probability_difference: Mean absolute difference of the probabilities.
         max_embedding_difference: Largest absolute difference of a component of the embedding.
         label_agreement: Share of the texts that get the same label, 0 to 1.
-        tolerance: The probability difference above which the export would have been refused.
+        tolerance: What the export held the graph to: the largest difference of a probability in fp32, the mean
+            difference in int8.
         torch_difference: Largest difference of a probability between torch and itself at another batch size.
     """
 
@@ -188,13 +189,23 @@ class Manifest:
             if names not in ({INPUT_IDS}, {INPUT_IDS, ATTENTION_MASK}):
                 raise ValueError(f"expected {INPUT_IDS} and, at most, {ATTENTION_MASK} of {variant}, found {names}")
 
-    def variant(self, *, precision: Precision | None, target: Target) -> Variant:
+    def variant(self, *, precision: Precision | None, target: Target, int8_is_fast: bool = True) -> Variant:
         """Find the graph for a device: of the precision asked for, or the fastest there is.
+
+        Args:
+            precision: None for the fastest.
+            target: The kind of device.
+            int8_is_fast: Whether the device multiplies 8-bit integers exactly and fast; if not, int8 comes last.
+
+        Returns:
+            The graph.
 
         Raises:
             VariantNotFound: There is none; the message lists what there is.
         """
         fastest_first = [Precision.FP16, Precision.INT8, Precision.FP32]
+        if not int8_is_fast:
+            fastest_first.sort(key=lambda kind: kind is Precision.INT8)
         found = [v for v in self.variants if v.target is target and precision in {None, v.precision}]
         if not found:
             has = ", ".join(str(variant) for variant in self.variants)

@@ -1,0 +1,172 @@
+"""The int8 graph: near to float32, the same alone and in any batch, and laid out so that onnxruntime fuses it."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from setfuse.export import ParityError, export, read_checkpoint
+from setfuse.export._checkpoint import Checkpoint
+from setfuse.export._fuse import fuse
+from setfuse.export._layout import Range, _int8_columns, _uint8_scale
+from setfuse.export._oracle import TorchOracle
+from setfuse.export._quantize import _smoothing, quantize
+from setfuse.export._validate import Answers, compare
+from setfuse.runtime import Classifier, Precision, UsageError, Variant
+from tests.models import TEXTS, make_body, make_checkpoint
+
+CALIBRATION = [text for text in TEXTS if text]
+
+
+@pytest.fixture(scope="module", params=["mean", "cls"])
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    folder = tmp_path_factory.mktemp("int8")
+    return read_checkpoint(make_checkpoint(folder, make_body(folder, pooling=request.param), ("no", "yes")))
+
+
+@pytest.fixture(scope="module")
+def bundle(checkpoint: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("int8-bundle") / "bundle"
+    export(checkpoint.folder, folder, ("fp32", "int8"))
+    return folder
+
+
+def variant(bundle: Path, precision: str) -> Variant:
+    return Classifier.load(bundle, precision=precision).variant
+
+
+def test_it_stays_near_to_torch(checkpoint: Checkpoint, bundle: Path) -> None:
+    expected = TorchOracle(checkpoint).answer(TEXTS, batch_size=4)
+
+    probabilities = Classifier.load(bundle, precision="int8").predict_proba(TEXTS)
+
+    assert 0 < np.abs(probabilities - expected.probabilities).mean() < 0.01
+    parity = variant(bundle, "int8").parity
+    assert parity is not None
+    assert parity.mean_probability_difference <= parity.tolerance == 0.01
+
+
+def test_a_text_gets_the_same_answer_alone_and_in_any_batch(bundle: Path) -> None:
+    classifier = Classifier.load(bundle, precision="int8")
+    alone = np.concatenate([classifier.predict_proba([text]) for text in TEXTS])
+
+    np.testing.assert_allclose(classifier.predict_proba([*TEXTS] * 5), np.tile(alone, (5, 1)), rtol=0, atol=1e-5)
+
+
+def test_it_takes_no_mask_and_says_so(bundle: Path) -> None:
+    assert [tensor.name for tensor in variant(bundle, "fp32").inputs] == ["input_ids", "attention_mask"]
+    assert [tensor.name for tensor in variant(bundle, "int8").inputs] == ["input_ids"]
+    metadata = {item.key: item.value for item in onnx.load(bundle / "model.int8.onnx").metadata_props}
+    assert metadata["setfuse.padding"] == "none: batches of equal length only"
+
+
+def test_it_is_standard_onnx_and_every_linear_is_fused(checkpoint: Checkpoint, bundle: Path, tmp_path: Path) -> None:
+    model = onnx.load(bundle / "model.int8.onnx")
+    assert {node.domain for node in model.graph.node} == {""}
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    options.log_severity_level = 3
+
+    onnxruntime.InferenceSession(bundle / "model.int8.onnx", options, providers=["CPUExecutionProvider"])
+
+    operators = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    linears = 2 * 4 + (checkpoint.pooling == "cls")  # a layer has four; the last one's query is apart with CLS pooling
+    assert operators["MatMulIntegerToFloat"] == linears
+    assert operators["DequantizeLinear"] == 0
+
+
+def test_the_same_checkpoint_gives_the_same_bytes(checkpoint: Checkpoint) -> None:
+    first, again = (fuse(checkpoint, Precision.INT8, 1, CALIBRATION).SerializeToString() for _ in range(2))
+
+    assert first == again
+
+
+def test_smoothing_changes_nothing_in_float32(checkpoint: Checkpoint) -> None:
+    """The encoder whose values absorbed the attention output's divisors, run in float32, is the encoder."""
+    encoder, layout = quantize(checkpoint, CALIBRATION)
+    absorbed = {name for name in layout.ranges if name not in layout.divisors}
+
+    assert absorbed == {"layer.0.attention.output", "layer.1.attention.output"}
+    original = checkpoint.encoder.tensors
+    for layer in range(2):
+        prefix = f"encoder.layer.{layer}.attention"
+        divisor = original[f"{prefix}.self.value.bias"] / encoder.tensors[f"{prefix}.self.value.bias"]
+        assert not np.allclose(divisor, 1)
+        before = original[f"{prefix}.output.dense.weight"] @ original[f"{prefix}.self.value.weight"]
+        after = encoder.tensors[f"{prefix}.output.dense.weight"] @ encoder.tensors[f"{prefix}.self.value.weight"]
+        np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-6)
+
+
+def test_smoothing_evens_out_what_the_channels_span(checkpoint: Checkpoint) -> None:
+    _, layout = quantize(checkpoint, CALIBRATION)
+
+    for name, divisor in layout.divisors.items():
+        smoothed = layout.ranges[name].magnitude
+        original = smoothed * divisor
+        assert smoothed.max() / np.median(smoothed) <= original.max() / np.median(original) * 1.01
+
+
+def test_weights_are_rounded_to_half_a_step_of_their_column() -> None:
+    weight = np.random.default_rng(0).normal(size=(50, 20)).astype(np.float32) * np.logspace(
+        -3, 3, 20, dtype=np.float32
+    )
+    weight[:, 3] = 0
+
+    integers, scales = _int8_columns(weight)
+
+    assert (np.abs(integers * scales - weight) <= scales * 0.5001).all()
+    assert np.abs(integers).max() == 127
+    assert not integers[:, 3].any()
+
+
+@pytest.mark.parametrize(("lowest", "highest"), [(-1.0, 3.0), (0.5, 2.0), (-4.0, -1.0), (0.0, 0.0)])
+def test_activations_fit_the_range_and_zero_is_exact(lowest: float, highest: float) -> None:
+    scale, zero = _uint8_scale(Range(np.asarray([lowest], np.float32), np.asarray([highest], np.float32)))
+
+    values = np.asarray([lowest, highest, 0.0])
+    quantized = np.clip(np.rint(values / scale) + zero, 0, 255)
+    assert (np.abs((quantized - zero) * scale - values) <= scale * 0.51).all()
+    assert (quantized[2] - zero) * scale == 0
+
+
+def test_a_channel_that_never_moves_is_left_alone() -> None:
+    divisors = _smoothing(np.asarray([0.0, 2.0, 2.0], np.float32), np.asarray([1.0, 0.0, 0.5], np.float32))
+
+    assert divisors[:2].tolist() == [1, 1]
+    assert divisors[2] == pytest.approx(2**0.85 / 0.5**0.15)
+
+
+@pytest.mark.parametrize("calibrate_on", [[], "one text"])
+def test_calibration_needs_texts(tiny_checkpoint: Path, tmp_path: Path, calibrate_on: list[str] | str) -> None:
+    with pytest.raises(UsageError, match="calibrate_on: expected a list of texts"):
+        export(tiny_checkpoint, tmp_path / "bundle", ("int8",), calibrate_on=calibrate_on)
+
+
+class TestGate:
+    """What int8 may differ in, on made-up answers."""
+
+    TORCH = Answers(np.asarray([[0.7, 0.3], [0.45, 0.55]]), np.zeros((2, 4), np.float32))
+
+    def compare(self, probabilities: list[list[float]]) -> float:
+        answers = Answers(np.asarray(probabilities), np.zeros((2, 4), np.float32))
+        parity = compare(
+            Precision.INT8, [answers], self.TORCH, self.TORCH, texts=("first", "second"), labels=("no", "yes")
+        )
+        return parity.label_agreement
+
+    def test_another_label_where_torch_was_not_sure(self) -> None:
+        assert self.compare([[0.7, 0.3], [0.46, 0.54]]) == 1
+
+    def test_too_far_in_the_mean(self) -> None:
+        with pytest.raises(ParityError, match=r"the int8 graph's probabilities: expected on average 1.0e-02"):
+            self.compare([[0.65, 0.35], [0.5001, 0.4999]])
+
+    def test_another_label_where_torch_was_sure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("setfuse.export._validate.INT8_MEAN_TOLERANCE", 1.0)
+
+        with pytest.raises(ParityError, match=r"expected 'no', found 'yes' for the text 'first' \(1 such of 2\)"):
+            self.compare([[0.4, 0.6], [0.45, 0.55]])
+        assert self.compare([[0.7, 0.3], [0.55, 0.45]]) == 0.5
