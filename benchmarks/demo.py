@@ -53,7 +53,7 @@ def _demo() -> None:
     training, held_out = DATA / "train.jsonl", DATA / "test.jsonl"
     rows = read_rows(held_out)
     count = len(read_rows(training))
-    _say(f"1/4  train: all-MiniLM-L6-v2 on {count} texts of a support desk, a minute or two on two cores")
+    _say(f"1/4  train: all-MiniLM-L6-v2 on {count} texts of a support desk, one to five minutes on two cores")
     trained = train(
         training,
         base=base,

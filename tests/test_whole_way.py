@@ -132,7 +132,7 @@ def test_other_bad_input_is_one_line_each(tmp_path: Path, tiny_checkpoint: Path,
             "expected model_type 'bert', found 'gpt2': not supported yet",
         ),
         (1, ("export", tiny_checkpoint, "--out", existing), "pass --overwrite"),
-        (2, ("export", tiny_checkpoint, "--out", tmp_path / "x", "--precision", "int8"), "not supported yet"),
+        (2, ("export", tiny_checkpoint, "--out", tmp_path / "x", "--precision", "fp16"), "not supported yet"),
     ]
     for status, arguments, message in failures:
         done = setfuse(*arguments)
