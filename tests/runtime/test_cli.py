@@ -468,6 +468,21 @@ def test_info_reads_no_graph(run: Callable[..., Done], own_bundle: Path) -> None
     assert run("info", own_bundle).status == 0
 
 
+def test_options_may_stand_anywhere(run: Callable[..., Done], tiny_bundle: Path) -> None:
+    bundle = str(tiny_bundle)
+
+    forms = [
+        run("predict", "--json", bundle, "a parcel", "late"),
+        run("predict", bundle, "--json", "a parcel", "late"),
+        run("predict", bundle, "a parcel", "--json", "late"),
+        run("predict", bundle, "a parcel", "late", "--json"),
+    ]
+
+    assert {form.status for form in forms} == {0}
+    assert len({form.out for form in forms}) == 1
+    assert len(forms[0].out.splitlines()) == 2
+
+
 # Bad usage
 
 
@@ -480,7 +495,7 @@ def test_info_reads_no_graph(run: Callable[..., Done], own_bundle: Path) -> None
         pytest.param("--verbose", "setfuse", "unrecognized arguments: --verbose", id="unknown flag"),
         pytest.param("predict", "setfuse predict", "required: BUNDLE;", id="predict nothing"),
         pytest.param(
-            "predict BUNDLE a --verbose", "setfuse", "unrecognized arguments: --verbose", id="predict --verbose"
+            "predict BUNDLE a --verbose", "setfuse predict", "unrecognized arguments: --verbose", id="predict --verbose"
         ),
         pytest.param("predict BUNDLE a --threads", "setfuse predict", "--threads: expected one", id="no number"),
         pytest.param("predict BUNDLE a --threads many", "setfuse predict", "'many'", id="threads many"),
@@ -493,7 +508,7 @@ def test_info_reads_no_graph(run: Callable[..., Done], own_bundle: Path) -> None
         ),
         pytest.param("evaluate BUNDLE", "setfuse evaluate", "required: DATA.jsonl;", id="evaluate nothing"),
         pytest.param("info", "setfuse info", "required: BUNDLE;", id="info of nothing"),
-        pytest.param("info BUNDLE BUNDLE", "setfuse", "unrecognized arguments", id="info of two"),
+        pytest.param("info BUNDLE BUNDLE", "setfuse info", "unrecognized arguments", id="info of two"),
     ],
 )
 def test_bad_usage_is_one_line(

@@ -115,9 +115,9 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         )
     modules = _modules(folder)
     transformer = folder / modules["Transformer"]
+    head = _head(folder)
     setfit_config = _json(folder / "config_setfit.json")
     encoder = _encoder(transformer)
-    head = _head(folder)
     if head.coef.shape[1] != encoder.hidden:
         raise CheckpointError(
             f"{folder / HEAD_TENSORS}: expected coef of the body's width {encoder.hidden}, found {head.coef.shape[1]}"
@@ -274,7 +274,11 @@ def _head(folder: Path) -> LinearHead:
     path = folder / HEAD_CONFIG
     if not path.is_file():
         pickled = (folder / "model_head.pkl").is_file()
-        found = "SetFit's model_head.pkl, a pickle: not supported yet" if pickled else "none"
+        found = (
+            "SetFit's model_head.pkl, a pickle: not supported yet"
+            if pickled
+            else "none: a body without a head is trained first, with setfuse train"
+        )
         raise CheckpointError(f"{path}: expected the head in head.json and head.safetensors, found {found}")
     config = _json(path)
     if config.get("format_version") != HEAD_FORMAT_VERSION:

@@ -9,10 +9,12 @@ import signal
 import sys
 from collections.abc import Sequence
 from types import FrameType
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
-from ._command import Command
 from ._errors import SetfuseError
+
+if TYPE_CHECKING:
+    from ._command import Command
 
 # Each stage's own subcommands stand in its `cli` module, in a dictionary COMMANDS.
 _COMMANDS = {
@@ -44,6 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What goes to stderr is a progress bar or one line of error; libraries' own reports are neither.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    # Torch's threads would otherwise spin while they wait, and take the processor from whoever shares it.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with contextlib.suppress(ValueError):  # not the main thread
         signal.signal(signal.SIGTERM, _stop)
     if sys.stdout is None:  # closed by the caller, as with >&-
@@ -73,31 +77,24 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: list[str], name: str) -> int:
+    if name in _COMMANDS and arguments[0] == name:
+        module, summary = _COMMANDS[name]
+        command: Command = importlib.import_module(module).COMMANDS[name]
+        parser = _Parser(prog=f"setfuse {name}", description=summary)
+        command.add_arguments(parser)
+        command.run(parser.parse_intermixed_args(arguments[1:]))  # options may stand between the texts
+        return 0
     parser = _Parser(prog="setfuse", description="Few-shot text classification as one fused ONNX graph.")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    commands = _load(name)
-    for command, (_, summary) in _COMMANDS.items():
-        subparser = subparsers.add_parser(command, help=summary, description=summary)
-        if command == name:
-            commands[name].add_arguments(subparser)
-    options = parser.parse_args(arguments)
-    if options.version:
-        from importlib import metadata
-
-        print(f"setfuse {metadata.version('setfuse')}")
-        return 0
-    if options.command is None:
+    for other, (_, summary) in _COMMANDS.items():
+        subparsers.add_parser(other, help=summary)
+    if not parser.parse_args(arguments).version:
         parser.error("expected a command")
-    commands[options.command].run(options)
+    from importlib import metadata
+
+    print(f"setfuse {metadata.version('setfuse')}")
     return 0
-
-
-def _load(name: str) -> dict[str, Command]:
-    if name not in _COMMANDS:
-        return {}
-    commands: dict[str, Command] = importlib.import_module(_COMMANDS[name][0]).COMMANDS
-    return commands
 
 
 def _fail(name: str, message: str, status: int) -> int:

@@ -47,7 +47,7 @@ class Classifier:
 
     >>> clf = Classifier.load("bundle")  # doctest: +SKIP
     >>> clf("where is my parcel?")  # doctest: +SKIP
-    Prediction(label='order_status', score=0.9120)
+    Prediction(label='order_status', score=0.4120)
     """
 
     def __init__(self, manifest: Manifest, variant: Variant, tokenizer: Tokenizer, session: Session) -> None:

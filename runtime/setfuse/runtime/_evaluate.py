@@ -34,7 +34,8 @@ class Evaluation:
 
     Attributes:
         accuracy: Share of the texts that were given their label, 0 to 1.
-        macro_f1: Mean of the labels' F1.
+        macro_f1: Mean of the F1 of all labels that the classifier knows; one that is neither in the data nor given
+            counts as 0.
         labels: Each label's own figures, in the classifier's order.
         confusion: How often a text with the row's label was given the column's label, both in the classifier's order.
         texts: How many texts were judged.

@@ -34,7 +34,9 @@ def _load(options: argparse.Namespace) -> Classifier:
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     _add_loading(parser)
-    parser.add_argument("texts", metavar="TEXT", nargs="*", default=[], help="no text: one a line from standard input")
+    parser.add_argument(
+        "texts", metavar="TEXT", nargs="*", default=[], help="no text: one a line from standard input, blank ones too"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a text: label, score, scores")
 
 

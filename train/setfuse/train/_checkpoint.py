@@ -28,3 +28,5 @@ def write_checkpoint(
     for name, value in (("config_setfit.json", setfit_config), ("training.json", dict(training))):
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(checkpoint_card(training), encoding="utf-8")
+    for weights in folder.rglob("*.safetensors"):  # safetensors writes them for their owner only
+        weights.chmod((folder / "README.md").stat().st_mode)

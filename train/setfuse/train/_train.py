@@ -30,6 +30,7 @@ class TrainingResult:
         seconds: Wall time of both phases, in seconds.
         steps: Steps of the contrastive phase.
         pairs: Pairs an epoch.
+        labels: How many training rows each label has.
         losses: The loss of each step.
         accuracy: On the held-out rows, 0 to 1; None if there were none.
     """
@@ -38,6 +39,7 @@ class TrainingResult:
     seconds: float
     steps: int
     pairs: int
+    labels: Mapping[str, int]
     losses: tuple[float, ...]
     accuracy: float | None
 
@@ -48,6 +50,7 @@ class TrainingResult:
             "seconds": self.seconds,
             "steps": self.steps,
             "pairs": self.pairs,
+            "labels": dict(self.labels),
             "losses": list(self.losses),
             "accuracy": self.accuracy,
         }
@@ -113,9 +116,11 @@ def train(
             seconds = time.perf_counter() - start
         accuracy = _accuracy(body, head, held_out, progress=progress) if held_out else None
         losses = tuple(step.loss for step in steps)
+        counts = dict(sorted(Counter(labels).items()))
         training = {
-            "base_model": str(base),
-            "rows": dict(sorted(Counter(labels).items())),
+            # A folder's name, not its path: checkpoints and bundles are passed on.
+            "base_model": Path(base).absolute().name if Path(base).is_dir() else str(base),
+            "rows": counts,
             "eval_rows": len(held_out),
             "accuracy": accuracy,
             "arguments": args.to_json(),
@@ -135,6 +140,7 @@ def train(
         seconds=seconds,
         steps=len(steps),
         pairs=len(pairs),
+        labels=counts,
         losses=losses,
         accuracy=accuracy,
     )

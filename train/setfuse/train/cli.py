@@ -48,8 +48,11 @@ def _train(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return
-    print(f"{result.checkpoint}: {result.steps} steps over {result.pairs} pairs in {result.seconds:.0f} s")
-    print(f"loss {result.losses[0]:.4f} at the first step, {result.losses[-1]:.4f} at the last")
+    tenth = -(-len(result.losses) // 10)
+    first, last = (sum(losses) / tenth for losses in (result.losses[:tenth], result.losses[-tenth:]))
+    print(f"{result.checkpoint}: {', '.join(f'{label} {count}' for label, count in result.labels.items())}")
+    print(f"{result.steps} steps in {result.seconds:.0f} s, {result.pairs} pairs an epoch")
+    print(f"mean loss {first:.4f} over the first tenth of the steps, {last:.4f} over the last")
     if result.accuracy is not None:
         print(f"accuracy on the held-out texts {result.accuracy:.4f}")
     print(f"next: setfuse export {result.checkpoint} --out BUNDLE")
