@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnx
+import onnx.compose
+import onnx.version_converter
 from onnx import TensorProto, helper, numpy_helper
 
 OPSET = 20
@@ -24,6 +26,7 @@ class GraphBuilder:
     def __init__(self) -> None:
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
+        self._opsets = {"": OPSET}
 
     def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
         """Add a constant and return its name.
@@ -53,6 +56,33 @@ class GraphBuilder:
         constants = [self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]
         return self.node("LayerNormalization", [x, *constants], name, axis=-1, epsilon=epsilon)
 
+    def use_domain(self, domain: str, version: int) -> None:
+        """Declare the operators of a domain other than the standard one."""
+        self._opsets[domain] = max(version, self._opsets.get(domain, 1))
+
+    def splice(self, model: onnx.ModelProto, inputs: Mapping[str, str], prefix: str) -> dict[str, str]:
+        """Take over the nodes and constants of a model that another exporter wrote.
+
+        Args:
+            model: Self-contained: no external data, no local functions.
+            inputs: The value of this graph that each of the model's inputs stands for.
+            prefix: Set before the name of every value and node, so that no two meet.
+
+        Returns:
+            The name in this graph of each of the model's outputs.
+        """
+        if next(opset.version for opset in model.opset_import if opset.domain in {"", "ai.onnx"}) < OPSET:
+            model = onnx.version_converter.convert_version(model, OPSET)
+        graph = onnx.compose.add_prefix(model, prefix).graph
+        for name, value in inputs.items():
+            self.node("Identity", [value], prefix + name)
+        self._nodes += graph.node
+        self._constants |= {constant.name: constant for constant in graph.initializer}
+        for opset in model.opset_import:
+            if opset.domain not in {"", "ai.onnx"}:
+                self.use_domain(opset.domain, opset.version)
+        return {output.name: prefix + output.name for output in model.graph.output}
+
     def model(
         self,
         name: str,
@@ -64,7 +94,7 @@ class GraphBuilder:
         graph = helper.make_graph(self._nodes, name, inputs, outputs, initializer=list(self._constants.values()))
         model = helper.make_model(
             graph,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[helper.make_opsetid(domain, version) for domain, version in self._opsets.items()],
             ir_version=IR_VERSION,
             producer_name="setfuse",
         )

@@ -22,7 +22,7 @@ from ._errors import (
 from ._evaluate import Evaluation, LabelMetrics, evaluate
 from ._extras import require_extra
 from ._folders import new_folder
-from ._manifest import FORMAT_VERSION, BundleFile, Manifest, Parity, Precision, Target, Tensor, Variant
+from ._manifest import FORMAT_VERSION, BundleFile, Manifest, Parity, Precision, Scores, Target, Tensor, Variant
 
 __all__ = [
     "FORMAT_VERSION",
@@ -43,6 +43,7 @@ __all__ = [
     "Precision",
     "Prediction",
     "Row",
+    "Scores",
     "SetfuseError",
     "Target",
     "Tensor",

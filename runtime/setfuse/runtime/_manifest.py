@@ -16,8 +16,8 @@ from ._errors import BundleCorrupt, BundleNotFound, UnsupportedFormat, VariantNo
 MANIFEST_NAME = "bundle.json"
 INPUT_IDS = "input_ids"
 ATTENTION_MASK = "attention_mask"
-PROBABILITIES = "probabilities"
 EMBEDDING = "sentence_embedding"
+PROBABILITIES = "probabilities"
 FORMAT_VERSION = 1
 """Raised by one when an older reader would misread a bundle; see "Raising the format version" in runtime/README.md."""
 
@@ -28,6 +28,14 @@ class Precision(StrEnum):
     FP32 = "fp32"
     INT8 = "int8"
     FP16 = "fp16"
+
+
+class Scores(StrEnum):
+    """What the head gives for each label, and the name of the graph's output."""
+
+    PROBABILITIES = "probabilities"
+    DECISION = "decision_scores"
+    """Of an estimator without `predict_proba`: any number; the highest wins, or, multi-label, those above 0."""
 
 
 class Target(StrEnum):
