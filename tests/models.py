@@ -9,7 +9,19 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
 from sklearn.linear_model import LogisticRegression
-from transformers import BertConfig, BertModel, BertTokenizer
+from transformers import (
+    AlbertConfig,
+    AutoModel,
+    BertConfig,
+    BertTokenizer,
+    CamembertConfig,
+    DistilBertConfig,
+    ElectraConfig,
+    MPNetConfig,
+    PreTrainedConfig,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
 
 from setfuse.train._checkpoint import write_checkpoint
 
@@ -36,37 +48,72 @@ TEXTS = (
 LONG_TEXT = " ".join(["the parcel is late again"] * 100)
 
 
+FAMILIES: dict[str, tuple[type[PreTrainedConfig], dict[str, object]]] = {
+    "bert": (BertConfig, {}),
+    "roberta": (RobertaConfig, {"pad_token_id": 0}),
+    "xlm-roberta": (XLMRobertaConfig, {"pad_token_id": 5, "type_vocab_size": 1}),
+    "camembert": (CamembertConfig, {"pad_token_id": 0}),
+    "mpnet": (MPNetConfig, {}),
+    "distilbert": (
+        DistilBertConfig,
+        {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 64},
+    ),
+    "albert": (
+        AlbertConfig,
+        {"embedding_size": 16, "num_hidden_layers": 6, "num_hidden_groups": 2, "inner_group_num": 2},
+    ),
+    "electra": (ElectraConfig, {"embedding_size": 16}),
+}
+"""Small configurations of every family: what each needs besides the sizes that all have."""
+
+
 def make_body(
     folder: Path,
     *,
-    pooling: str = "mean",
+    family: str = "bert",
+    pooling: str | tuple[str, ...] = "mean",
     normalize: bool = True,
     activation: str = "gelu",
     max_length: int = MAX_LENGTH,
+    modules: Sequence[torch.nn.Module] = (),
+    prompt: str = "",
+    include_prompt: bool = True,
+    truncate_dim: int | None = None,
     seed: int = 0,
 ) -> SentenceTransformer:
-    """Save a BERT of two layers with random weights as a sentence-transformers folder, and load it."""
+    """Save a small encoder with random weights as a sentence-transformers folder, and load it."""
     vocab = DATA / "vocab.txt"
-    config = BertConfig(
-        vocab_size=len(vocab.read_text(encoding="utf-8").split("\n")) - 1,
-        hidden_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=64,
-        max_position_embeddings=64,
-        hidden_act=activation,
-        initializer_range=0.2,  # BERT's own 0.02 would leave all texts nearly alike
-    )
+    config_class, own = FAMILIES[family]
+    sizes: dict[str, object] = {
+        "vocab_size": len(vocab.read_text(encoding="utf-8").split("\n")) - 1,
+        "hidden_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "intermediate_size": 64,
+        "max_position_embeddings": 64,
+        "initializer_range": 0.2,  # BERT's own 0.02 would leave all texts nearly alike
+        "activation" if family == "distilbert" else "hidden_act": activation,
+    }
+    if family == "distilbert":
+        sizes = {key: value for key, value in sizes.items() if "size" not in key or key == "vocab_size"}
+        sizes = {key: value for key, value in sizes.items() if not key.startswith("num_")}
+    config = config_class(**{**sizes, **own})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = BertModel(config)
+        model = AutoModel.from_config(config)
         for parameter in model.parameters():  # biases start as zeros, which would hide a forgotten one
             torch.nn.init.normal_(parameter, mean=parameter.detach().mean().item(), std=0.2)
     transformer = folder / "transformer"
     model.save_pretrained(transformer)
     BertTokenizer(vocab=str(vocab), model_max_length=max_length).save_pretrained(transformer)
-    modules = [Transformer(str(transformer)), Pooling(config.hidden_size, pooling_mode=pooling)]
-    body = SentenceTransformer(modules=[*modules, Normalize()] if normalize else modules, device="cpu")
+    parts = [Transformer(str(transformer)), Pooling(32, pooling_mode=pooling, include_prompt=include_prompt), *modules]
+    body = SentenceTransformer(
+        modules=[*parts, Normalize()] if normalize else parts,
+        device="cpu",
+        prompts={"task": prompt} if prompt else None,
+        default_prompt_name="task" if prompt else None,
+        truncate_dim=truncate_dim,
+    )
     body.save(str(folder / "body"), create_model_card=False)
     return body
 
@@ -76,7 +123,8 @@ def make_checkpoint(folder: Path, body: SentenceTransformer, labels: Sequence[st
     rng = np.random.default_rng(len(labels))
     texts = [text for text in TEXTS if text] * 3
     given = [labels[i % len(labels)] for i in range(len(texts))]
-    embeddings = body.encode(texts) + rng.normal(scale=0.1, size=(len(texts), 32)).astype(np.float32)
+    embeddings = body.encode(texts)
+    embeddings = embeddings + rng.normal(scale=0.1, size=embeddings.shape).astype(np.float32)
     head = LogisticRegression(C=scale, max_iter=1000).fit(embeddings, np.asarray(given))
     training = {
         "base_model": "tests/tiny",

@@ -70,8 +70,8 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
         "export": "Checkpoint CheckpointError ExportError ParityError UnsupportedCheckpoint export read_checkpoint",
         "runtime": "FORMAT_VERSION BundleCorrupt BundleError BundleFile BundleNotFound Classifier Command DatasetError "
         "Evaluation InvalidText LabelMetrics Manifest MissingExtra OutputExists Parity Precision Prediction Row "
-        "Scores SetfuseError Target Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate new_folder "
-        "read_rows require_extra",
+        "Scores SetfuseError Target Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate "
+        "new_folder read_rows require_extra",
     }
     assert done.stdout.split() == expected[stage].split()
 

@@ -9,8 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+import tokenizers
+import torch
+from sentence_transformers import SentenceTransformer
 
 from setfuse.export import CheckpointError, UnsupportedCheckpoint, export, read_checkpoint
+from setfuse.export._modules import Pooling
+from tests.models import DATA, LONG_TEXT, TEXTS
 
 Change = Callable[[Path], None]
 
@@ -57,6 +62,31 @@ def pickled_head(folder: Path) -> None:
     (folder / "model_head.pkl").write_bytes(b"not looked into")
 
 
+def setfit_normalizes(folder: Path) -> None:
+    modules("Transformer", "Pooling")(folder)
+    edit("config_setfit.json", normalize_embeddings=True)(folder)
+
+
+def prompt(text: str) -> Change:
+    return edit("config_sentence_transformers.json", default_prompt_name="q", prompts={"q": text})
+
+
+def no_tokenizer(folder: Path) -> None:
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+
+
+def as_text(value: object) -> object:
+    """Give modules by their names."""
+    if isinstance(value, Pooling):
+        return str(value)
+    return [str(module) for module in value] if isinstance(value, tuple) and not is_strings(value) else value
+
+
+def is_strings(values: tuple[object, ...]) -> bool:
+    return bool(values) and all(isinstance(value, str) for value in values)
+
+
 WORDS = "embeddings.word_embeddings.weight"
 QUERY = "encoder.layer.1.attention.self.query.weight"
 
@@ -71,15 +101,18 @@ def test_a_checkpoint_of_ours(tiny_checkpoint: Path) -> None:
     checkpoint = read_checkpoint(str(tiny_checkpoint))
 
     assert checkpoint.labels == ("late", "lost", "refund")
-    assert (checkpoint.pooling, checkpoint.normalize, checkpoint.max_length) == ("mean", True, 48)
-    assert (checkpoint.encoder.layers, checkpoint.encoder.hidden) == (2, 32)
+    assert [str(module) for module in (checkpoint.pooling, *checkpoint.modules)] == ["Pooling(mean)", "Normalize"]
+    assert (checkpoint.max_length, checkpoint.width, checkpoint.prompt) == (48, 32, "")
+    assert (checkpoint.encoder.family, len(checkpoint.encoder.layers), checkpoint.encoder.hidden) == ("bert", 2, 32)
     assert checkpoint.training["base_model"] == "tests/tiny"
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (edit("config_setfit.json", normalize_embeddings=True), {"normalize": True}),
+        (setfit_normalizes, {"modules": ["Normalize"]}),
+        (edit("config_setfit.json", normalize_embeddings=True), {"modules": ["Normalize"]}),
+        (remove("config_setfit.json"), {"labels": ("late", "lost", "refund"), "normalize_embeddings": False}),
         (edit("config_setfit.json", labels=["x", "y", "z"]), {"labels": ("x", "y", "z")}),
         (edit("config_setfit.json", labels=None), {"labels": ("late", "lost", "refund")}),
         (edit("sentence_bert_config.json", max_seq_length=20), {"max_length": 20}),
@@ -87,14 +120,19 @@ def test_a_checkpoint_of_ours(tiny_checkpoint: Path) -> None:
         (edit("tokenizer_config.json", model_max_length=int(1e30)), {"max_length": 64}),
         (
             write("1_Pooling/config.json", '{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false}'),
-            {"pooling": "cls"},
+            {"pooling": "Pooling(cls)"},
         ),
-        (write("1_Pooling/config.json", '{"word_embedding_dimension": 32}'), {"pooling": "mean"}),
-        (modules("Transformer", "Pooling"), {"normalize": False}),
+        (write("1_Pooling/config.json", '{"word_embedding_dimension": 32}'), {"pooling": "Pooling(mean)"}),
+        (modules("Transformer", "Pooling"), {"modules": []}),
+        (prompt("ask: "), {"prompt": "ask: "}),
+        (remove("config_sentence_transformers.json"), {"prompt": ""}),
+        (remove("tokenizer_config.json"), {"max_length": 64}),
         (remove("training.json"), {"training": {}}),
     ],
     ids=[
         "SetFit's normalize_embeddings",
+        "SetFit's normalize_embeddings behind a Normalize",
+        "no config_setfit.json",
         "labels of SetFit's config",
         "labels of the head",
         "max_seq_length of sentence-transformers 5",
@@ -103,6 +141,9 @@ def test_a_checkpoint_of_ours(tiny_checkpoint: Path) -> None:
         "pooling of sentence-transformers 5",
         "pooling of old sentence-transformers, mean by default",
         "no Normalize",
+        "a default prompt",
+        "no config_sentence_transformers.json",
+        "no tokenizer_config.json",
         "no training.json",
     ],
 )
@@ -111,17 +152,18 @@ def test_what_other_versions_and_settings_mean(checkpoint: Path, change: Change,
 
     read = read_checkpoint(checkpoint)
 
-    assert {name: getattr(read, name) for name in expected} == expected
+    assert {name: as_text(getattr(read, name)) for name in expected} == expected
 
 
 def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -> None:
     path = checkpoint / "model.safetensors"
-    expected = read_checkpoint(checkpoint).encoder.tensors
+    expected = safetensors.numpy.load_file(path)
     safetensors.numpy.save_file({f"bert.{name}": value for name, value in expected.items()}, path)
 
-    read = read_checkpoint(checkpoint).encoder.tensors
+    read = read_checkpoint(checkpoint).encoder
 
-    assert read.keys() == expected.keys()
+    np.testing.assert_array_equal(read.words, expected[WORDS])
+    np.testing.assert_array_equal(read.layers[1].query.weight.T, expected[QUERY])
 
 
 @pytest.mark.parametrize(
@@ -130,26 +172,44 @@ def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -
         (remove("modules.json"), CheckpointError, r"checkpoint: expected a checkpoint folder with modules.json"),
         (write("modules.json", "{"), CheckpointError, r"modules.json: expected JSON, found damage"),
         (write("modules.json", '[{"type": 1}]'), CheckpointError, r"modules.json: expected a list of modules"),
-        (modules("Transformer", "Pooling", "Dense"), UnsupportedCheckpoint, r"found Transformer, Pooling, Dense: not"),
-        (modules("CLIPModel"), UnsupportedCheckpoint, r"found CLIPModel: not supported yet"),
+        (modules("Transformer", "Pooling", "CNN"), UnsupportedCheckpoint, r"found Transformer, Pooling, CNN: not"),
+        (modules("Transformer", "Dense", "Pooling"), UnsupportedCheckpoint, r"found Transformer, Dense, Pooling: not"),
+        (modules("Transformer"), UnsupportedCheckpoint, r"found Transformer: not supported"),
+        (modules("CLIPModel"), UnsupportedCheckpoint, r"found CLIPModel: not supported"),
+        (modules(), UnsupportedCheckpoint, r"found none: not supported"),
         (
-            edit("config_sentence_transformers.json", default_prompt_name="query"),
-            UnsupportedCheckpoint,
-            r"the prompt 'query' before each text: not supported yet",
+            write("modules.json", '[{"type": "Transformer", "path": ""}, {"type": "Pooling", "path": "../../etc"}]'),
+            CheckpointError,
+            r"expected paths inside the folder",
         ),
-        (edit("config.json", model_type="mpnet"), UnsupportedCheckpoint, r"expected model_type 'bert', found 'mpnet'"),
-        (edit("config.json", model_type=None), UnsupportedCheckpoint, r"expected model_type 'bert', found None"),
+        (modules("Transformer", "Pooling", "Dense"), CheckpointError, r"2_Dense/config.json: expected this file"),
+        (
+            edit("config_sentence_transformers.json", default_prompt_name="task"),
+            CheckpointError,
+            r"expected the default prompt 'task' among the prompts",
+        ),
+        (
+            prompt("late " * 60),
+            CheckpointError,
+            r"expected a prompt that leaves room for a text, found 47 tokens of 48",
+        ),
+        (edit("config_sentence_transformers.json", truncate_dim=0), CheckpointError, r"truncate_dim of 1 or more"),
+        (edit("config_sentence_transformers.json", truncate_dim=9), CheckpointError, r"the body's width 9, found 32"),
+        (edit("config.json", model_type="gpt2"), UnsupportedCheckpoint, r"one of albert, bert, .*found 'gpt2'"),
+        (edit("config.json", model_type=None), UnsupportedCheckpoint, r"one of albert, bert, .*found None"),
         (edit("config.json", position_embedding_type="relative_key"), UnsupportedCheckpoint, r"'relative_key'"),
         (edit("config.json", is_decoder=True), UnsupportedCheckpoint, r"expected is_decoder False, found True"),
-        (edit("config.json", hidden_act="swish"), UnsupportedCheckpoint, r"hidden_act .* gelu.*found 'swish'"),
-        (edit("config.json", num_hidden_layers=None), CheckpointError, r"a BERT configuration .*num_hidden_layers"),
+        (edit("config.json", hidden_act="mish"), UnsupportedCheckpoint, r"hidden_act .* gelu.*found 'mish'"),
+        (edit("config.json", num_hidden_layers=None), CheckpointError, r"num_hidden_layers to be a whole number"),
         (edit("config.json", num_hidden_layers=3), CheckpointError, r"expected a tensor encoder.layer.2.*found none"),
         (
             edit("config.json", num_attention_heads=5),
             CheckpointError,
-            r"hidden_size that is a multiple.*found 32 and 5",
+            r"hidden size that is a multiple.*found 32 and 5",
         ),
-        (edit("config.json", intermediate_size="x"), CheckpointError, r"a BERT configuration"),
+        (edit("config.json", intermediate_size="x"), CheckpointError, r"intermediate_size to be .*found 'x'"),
+        (edit("config.json", intermediate_size=True), CheckpointError, r"intermediate_size to be .*found True"),
+        (edit("config.json", layer_norm_eps="x"), CheckpointError, r"layer_norm_eps to be a number, found 'x'"),
         (write("config.json", "[]"), CheckpointError, r"config.json: expected a JSON object, found list"),
         (remove("model.safetensors"), CheckpointError, r"model.safetensors: expected the body's weights"),
         (write("model.safetensors", "short"), CheckpointError, r"model.safetensors: expected safetensors, found"),
@@ -158,14 +218,14 @@ def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -
         (tensor("model.safetensors", QUERY, lambda q: q * np.nan), CheckpointError, r"found NaN or infinity in .*quer"),
         (tensor("model.safetensors", WORDS, lambda w: w[:-1]), CheckpointError, r"word_embeddings.weight of the sh"),
         (
-            write("1_Pooling/config.json", '{"pooling_mode": "max"}'),
+            write("1_Pooling/config.json", '{"pooling_mode": "median"}'),
             UnsupportedCheckpoint,
-            r"one pooling mode of cls, mean; found \['max'\]: not supported yet",
+            r"pooling modes of cls, max, mean, .*; found \['median'\]: not supported",
         ),
         (
             write("1_Pooling/config.json", '{"pooling_mode_cls_token": true, "pooling_mode_max_tokens": true}'),
-            UnsupportedCheckpoint,
-            r"found \['cls', 'max_tokens'\]: not supported yet",
+            CheckpointError,
+            r"the body's width 64, found 32",
         ),
         (remove("1_Pooling/config.json"), CheckpointError, r"1_Pooling/config.json: expected this file"),
         (remove("head.json"), CheckpointError, r"head.json: expected the head in head.json.*found none"),
@@ -181,9 +241,8 @@ def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -
         (edit("head.json", classes=["one"]), CheckpointError, r"for 1 classes"),
         (edit("config_setfit.json", labels=["a", "b"]), CheckpointError, r"expected 3 different labels.*\['a', 'b'\]"),
         (edit("config_setfit.json", labels=["a", "b", "b"]), CheckpointError, r"expected 3 different labels"),
-        (remove("config_setfit.json"), CheckpointError, r"config_setfit.json: expected this file"),
         (edit("sentence_bert_config.json", max_seq_length=-1), CheckpointError, r"a positive max_seq_length, found -1"),
-        (remove("tokenizer.json"), UnsupportedCheckpoint, r"tokenizer.json: expected a tokenizers file, found none"),
+        (no_tokenizer, CheckpointError, r"tokenizer.json: expected a tokenizers file, or a vocabulary .*found neither"),
         (write("tokenizer.json", "{}"), CheckpointError, r"tokenizer.json: expected a tokenizers file"),
     ],
 )
@@ -203,8 +262,84 @@ def test_a_vocabulary_larger_than_the_table(checkpoint: Path) -> None:
     definition["model"]["vocab"]["extra"] = len(definition["model"]["vocab"])
     path.write_text(json.dumps(definition), encoding="utf-8")
 
-    with pytest.raises(CheckpointError, match=r"expected at most 185 tokens.*found 186"):
+    with pytest.raises(CheckpointError, match=r"expected token ids below 185.*found 185"):
         read_checkpoint(checkpoint)
+
+
+def test_a_vocabulary_without_a_tokenizers_file_is_converted(checkpoint: Path) -> None:
+    expected = tokenizers.Tokenizer.from_str(read_checkpoint(checkpoint).tokenizer)
+    (checkpoint / "tokenizer.json").unlink()
+    shutil.copy(DATA / "vocab.txt", checkpoint / "vocab.txt")
+
+    converted = tokenizers.Tokenizer.from_str(read_checkpoint(checkpoint).tokenizer)
+
+    for text in (*TEXTS, LONG_TEXT):
+        assert converted.encode(text).ids == expected.encode(text).ids
+
+
+def test_texts_are_lowercased_where_sentence_transformers_would(checkpoint: Path) -> None:
+    path = checkpoint / "tokenizer.json"
+    cased = tokenizers.Tokenizer.from_file(str(path))
+    cased.normalizer = tokenizers.normalizers.NFC()
+    cased.save(str(path))
+    edit("sentence_bert_config.json", do_lower_case=True)(checkpoint)
+
+    ours = tokenizers.Tokenizer.from_str(read_checkpoint(checkpoint).tokenizer)
+
+    theirs = SentenceTransformer(str(checkpoint), device="cpu").tokenizer
+    assert ours.encode("LATE Parcel").ids == theirs("LATE Parcel")["input_ids"]
+    assert ours.encode("LATE Parcel").ids == ours.encode("late parcel").ids
+
+
+def test_weights_in_shards_and_in_a_pickle_without_code(checkpoint: Path) -> None:
+    expected = read_checkpoint(checkpoint).encoder
+    tensors = safetensors.numpy.load_file(checkpoint / "model.safetensors")
+    (checkpoint / "model.safetensors").unlink()
+    names = sorted(tensors)
+    shards = {"a.safetensors": names[::2], "b.safetensors": names[1::2]}
+    for file, own in shards.items():
+        safetensors.numpy.save_file({name: tensors[name] for name in own}, checkpoint / file)
+    index = checkpoint / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {name: file for file, own in shards.items() for name in own}}))
+
+    sharded = read_checkpoint(checkpoint).encoder
+    index.unlink()
+    old_names = {name.replace("LayerNorm.weight", "LayerNorm.gamma"): torch.from_numpy(tensors[name]) for name in names}
+    torch.save(old_names, checkpoint / "pytorch_model.bin")
+    pickled = read_checkpoint(checkpoint).encoder
+
+    for read in (sharded, pickled):
+        np.testing.assert_array_equal(read.words, expected.words)
+        np.testing.assert_array_equal(read.layers[1].norm.weight, expected.layers[1].norm.weight)
+
+
+class Malicious:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("pwned"),))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda folder: torch.save({"x": Malicious()}, folder / "pytorch_model.bin"), "tensors and nothing else"),
+        (lambda folder: (folder / "pytorch_model.bin").write_bytes(b"short"), "tensors and nothing else"),
+        (lambda folder: torch.save(["a list"], folder / "pytorch_model.bin"), "tensors and nothing else"),
+        (write("model.safetensors.index.json", '{"weight_map": {"a": "../x"}}'), "a weight_map from tensors to files"),
+        (write("model.safetensors.index.json", "{}"), "a weight_map from tensors to files"),
+        (write("model.safetensors.index.json", '{"weight_map": {"a": "x.safetensors"}}'), "expected safetensors"),
+    ],
+    ids=["code", "cut short", "no tensors", "a file elsewhere", "no map", "a shard missing"],
+)
+def test_weights_in_another_form_that_are_damaged(
+    checkpoint: Path, change: Change, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(checkpoint)
+    (checkpoint / "model.safetensors").unlink()
+    change(checkpoint)
+
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(checkpoint)
+    assert not (checkpoint / "pwned").exists()
 
 
 @pytest.mark.parametrize("name", ["missing", "a_file"])

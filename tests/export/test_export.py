@@ -16,6 +16,7 @@ import setfuse.export._export as export_module
 from setfuse.export import ParityError, export, read_checkpoint
 from setfuse.export._check_texts import CHECK_TEXTS
 from setfuse.export._checkpoint import Checkpoint
+from setfuse.export._modules import Pooling, PoolingMode
 from setfuse.export._oracle import TorchOracle
 from setfuse.export._validate import Answers, check_interface, compare
 from setfuse.runtime import Classifier, Manifest, OutputExists, Parity, Precision, UsageError
@@ -139,14 +140,12 @@ def sabotage(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
     monkeypatch.setattr(export_module, "fuse", wrong)
 
 
-@pytest.mark.parametrize("changes", [{"normalize": False}, {"pooling": "cls"}], ids=["Normalize lost", "other pooling"])
+@pytest.mark.parametrize(
+    "changes", [{"modules": ()}, {"pooling": Pooling((PoolingMode.CLS,))}], ids=["Normalize lost", "other pooling"]
+)
 def test_a_wrong_graph_is_refused_with_the_worst_text(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
 ) -> None:
-    from setfuse.export._checkpoint import PoolingMode
-
-    if "pooling" in changes:
-        changes = {"pooling": PoolingMode.CLS}
     sabotage(monkeypatch, **changes)
 
     with pytest.raises(ParityError, match=r"expected at most 1.0e-05 from torch's, found .* for the text '"):

@@ -124,12 +124,8 @@ def _precisions(precisions: Sequence[str]) -> list[Precision]:
 
 
 def _write_tokenizer(source: Checkpoint, folder: Path) -> BundleFile:
-    """Write the body's tokenizer with no padding and with its own truncation, whatever the checkpoint's file says."""
-    tokenizer = tokenizers.Tokenizer.from_str(source.tokenizer)
-    tokenizer.no_padding()
-    tokenizer.enable_truncation(source.max_length)
     path = folder / "tokenizer.json"
-    tokenizer.save(str(path), pretty=False)
+    tokenizers.Tokenizer.from_str(source.tokenizer).save(str(path), pretty=False)
     return BundleFile.of(path)
 
 
@@ -161,13 +157,13 @@ def _manifest(source: Checkpoint, tokenizer: BundleFile, variants: Sequence[Vari
     return Manifest(
         labels=source.labels,
         max_length=source.max_length,
-        embedding_dim=source.encoder.hidden,
+        embedding_dim=source.width,
         tokenizer=tokenizer,
         variants=tuple(variants),
         provenance={
             "head": "LogisticRegression",
-            "pooling": str(source.pooling),
-            "normalize": source.normalize,
+            "family": source.encoder.family,
+            "modules": [str(module) for module in (source.pooling, *source.modules)],
             "training": dict(source.training),
             "exported_with": {name: importlib.metadata.version(name) for name in libraries},
         },

@@ -7,13 +7,14 @@ import onnx
 
 from setfuse.runtime import Precision, Target
 
-from ._checkpoint import Checkpoint, Encoder, PoolingMode
-from ._encoder import add_encoder
+from ._checkpoint import Checkpoint
+from ._encoder import Encoder
+from ._encoder_graph import add_encoder
 from ._errors import UnsupportedCheckpoint
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._head import add_head
 from ._layout import FloatLayout, Layout
-from ._pooling import add_normalize, add_pooling
+from ._modules_graph import add_modules, add_pooling
 from ._quantize import quantize
 
 SUPPORTED_PRECISIONS = (Precision.FP32, Precision.INT8)
@@ -48,11 +49,12 @@ def fuse(
     encoder, layout = _encoder_and_layout(checkpoint, precision, calibration)
     mask = "attention_mask" if layout.takes_mask else None
     graph = GraphBuilder()
-    cls_only = checkpoint.pooling is PoolingMode.CLS
+    cls_only = checkpoint.pooling.first_token_only
     tokens = add_encoder(graph, layout, encoder, "input_ids", mask, cls_only=cls_only)
-    embedding = add_pooling(graph, checkpoint.pooling, tokens, mask)
-    if checkpoint.normalize:
-        embedding = add_normalize(graph, embedding)
+    embedding = add_pooling(
+        graph, checkpoint.pooling, tokens, input_ids="input_ids", attention_mask=mask, longest=encoder.max_length
+    )
+    embedding = add_modules(graph, checkpoint.modules, embedding)
     embedding = graph.node("Identity", [embedding], "sentence_embedding")
     add_head(graph, checkpoint.head, embedding, "probabilities")
     return graph.model(
@@ -60,7 +62,7 @@ def fuse(
         inputs=[tensor_info(name, INT64, ("batch", "sequence")) for name in ("input_ids", mask) if name],
         outputs=[
             tensor_info("probabilities", FLOAT, ("batch", len(checkpoint.labels))),
-            tensor_info("sentence_embedding", FLOAT, ("batch", checkpoint.encoder.hidden)),
+            tensor_info("sentence_embedding", FLOAT, ("batch", checkpoint.width)),
         ],
         metadata={
             "setfuse.format_version": str(format_version),

@@ -10,6 +10,8 @@ import onnx.compose
 import onnx.version_converter
 from onnx import TensorProto, helper, numpy_helper
 
+from ._encoder import Norm
+
 OPSET = 20
 """Newest opset that onnxruntime-gpu takes, and the first with a standard Gelu."""
 
@@ -29,15 +31,16 @@ class GraphBuilder:
         self._opsets = {"": OPSET}
 
     def constant(self, name: str, value: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
-        """Add a constant and return its name.
+        """Add a constant and return its name; the same constant may be added again, and is written once.
 
         Raises:
-            ValueError: The name is taken.
+            ValueError: The name is taken by another constant.
         """
-        if name in self._constants:
-            raise ValueError(f"the graph has a constant {name!r} already")
-        array = np.asarray(value, dtype=dtype, order="C")
-        self._constants[name] = numpy_helper.from_array(array, name)
+        tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype, order="C"), name)
+        if name not in self._constants:
+            self._constants[name] = tensor
+        elif self._constants[name] != tensor:
+            raise ValueError(f"the graph has another constant {name!r} already")
         return name
 
     def node(self, op: str, inputs: Sequence[str], output: str, **attributes: Any) -> str:
@@ -49,12 +52,13 @@ class GraphBuilder:
         self._nodes.append(helper.make_node(op, inputs, outputs, name=outputs[0], **attributes))
         return list(outputs)
 
-    def layer_norm(
-        self, x: str, name: str, weight: npt.NDArray[np.float32], bias: npt.NDArray[np.float32], epsilon: float
-    ) -> str:
+    def layer_norm(self, x: str, name: str, norm: Norm, dtype: npt.DTypeLike = np.float32) -> str:
         """Add a LayerNormalization over the last axis."""
-        constants = [self.constant(f"{name}.weight", weight), self.constant(f"{name}.bias", bias)]
-        return self.node("LayerNormalization", [x, *constants], name, axis=-1, epsilon=epsilon)
+        constants = [
+            self.constant(f"{norm.name}.weight", norm.weight, dtype),
+            self.constant(f"{norm.name}.bias", norm.bias, dtype),
+        ]
+        return self.node("LayerNormalization", [x, *constants], name, axis=-1, epsilon=norm.epsilon)
 
     def use_domain(self, domain: str, version: int) -> None:
         """Declare the operators of a domain other than the standard one."""

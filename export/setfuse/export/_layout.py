@@ -2,31 +2,86 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from ._checkpoint import FloatArray
+from ._encoder import FloatArray, Linear, Norm
+from ._families import EXACT_GELU, RELU, SILU
 from ._graph import FLOAT, GraphBuilder
 
 
-class Layout(Protocol):
-    """How one variant of the graph writes the parts that cost time or bytes."""
+class Layout:
+    """How one variant of the graph writes the parts that cost time or bytes: float32 and standard operators here.
 
-    @property
-    def takes_mask(self) -> bool:
-        """Whether the graph has an attention_mask; without one it takes batches of equal length only."""
+    Attributes:
+        takes_mask: Whether the graph has an attention_mask; without one it takes batches of equal length only.
+        dtype: What the encoder computes in.
+    """
 
-    def add_linear(self, graph: GraphBuilder, x: str, name: str, weight: FloatArray, bias: FloatArray) -> str:
-        """Add `x @ weight + bias` over the last axis; weight is (inputs, outputs)."""
+    takes_mask: bool = True
+    dtype: type[np.floating] = np.float32
+
+    def add_linear(self, graph: GraphBuilder, x: str, name: str, linear: Linear) -> str:
+        """Add `x @ weight + bias` over the last axis."""
+        weight = graph.constant(f"{linear.name}.weight", linear.weight)
+        product = graph.node("MatMul", [x, weight], f"{name}.product")
+        return graph.node("Add", [product, graph.constant(f"{linear.name}.bias", linear.bias)], name)
 
     def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
         """Add the lookup of rows of `table` by int64 ids."""
+        return graph.node("Gather", [graph.constant(f"{name}.table", table), ids], name)
+
+    def add_attention(
+        self, graph: GraphBuilder, qkv: tuple[str, str, str], bias: str | None, name: str, *, heads: int, hidden: int
+    ) -> str:
+        """Add multi-head attention between the linears.
+
+        Args:
+            graph: Where to add it.
+            qkv: Query, scaled already, key and value, each (batch, sequence, hidden).
+            bias: What is added to the scores, broadcast to (batch, heads, sequence, sequence); None for nothing.
+            name: That of the values.
+            heads: Number of heads.
+            hidden: Width of all heads together.
+        """
+        shape = graph.constant("attention.heads", [0, 0, heads, hidden // heads], np.int64)
+        orders = ((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3))
+        q, k, v = (
+            graph.node("Transpose", [graph.node("Reshape", [x, shape], f"{x}.split")], f"{x}.heads", perm=list(order))
+            for x, order in zip(qkv, orders, strict=True)
+        )
+        scores = graph.node("MatMul", [q, k], f"{name}.scores")
+        if bias:
+            scores = graph.node("Add", [scores, bias], f"{name}.masked")
+        weights = graph.node("Softmax", [scores], f"{name}.weights", axis=-1)
+        context = graph.node("MatMul", [weights, v], f"{name}.context")
+        together = graph.node("Transpose", [context], f"{name}.together", perm=[0, 2, 1, 3])
+        merge = graph.constant("attention.merge", [0, 0, hidden], np.int64)
+        return graph.node("Reshape", [together, merge], f"{name}.attended")
+
+    def add_output(self, graph: GraphBuilder, x: str, residual: str, name: str, *, linear: Linear, norm: Norm) -> str:
+        """Add the linear at the end of a part, the residual connection and the normalisation."""
+        projected = self.add_linear(graph, x, f"{name}.output", linear)
+        summed = graph.node("Add", [projected, residual], f"{name}.residual")
+        return graph.layer_norm(summed, f"{name}.norm", norm)
+
+    def add_activated(self, graph: GraphBuilder, x: str, name: str, linear: Linear, activation: str) -> str:
+        """Add the linear into the feed-forward part, and its activation (transformers' name)."""
+        return add_activation(graph, self.add_linear(graph, x, name, linear), f"{name}.activation", activation)
 
 
-@dataclass(frozen=True, slots=True)
-class FloatLayout:
+def add_activation(graph: GraphBuilder, x: str, name: str, activation: str) -> str:
+    """Add an activation, by transformers' name."""
+    if activation in RELU:
+        return graph.node("Relu", [x], name)
+    if activation in SILU:
+        return graph.node("Mul", [x, graph.node("Sigmoid", [x], f"{name}.gate")], name)
+    return graph.node("Gelu", [x], name, approximate="none" if activation in EXACT_GELU else "tanh")
+
+
+@dataclass(frozen=True)
+class FloatLayout(Layout):
     """float32 throughout.
 
     Attributes:
@@ -34,15 +89,6 @@ class FloatLayout:
     """
 
     takes_mask: bool = True
-
-    def add_linear(self, graph: GraphBuilder, x: str, name: str, weight: FloatArray, bias: FloatArray) -> str:
-        """Add a MatMul and an Add."""
-        product = graph.node("MatMul", [x, graph.constant(f"{name}.weight", weight)], f"{name}.product")
-        return graph.node("Add", [product, graph.constant(f"{name}.bias", bias)], name)
-
-    def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
-        """Add a Gather."""
-        return graph.node("Gather", [graph.constant(f"{name}.table", table), ids], name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +109,33 @@ class Range:
         return np.maximum(np.abs(self.lowest), np.abs(self.highest))
 
 
-@dataclass(frozen=True, slots=True)
-class Int8Layout:
+@dataclass(frozen=True)
+class Int8Layout(Layout):
     """int8 weights, a scale an output channel, and uint8 activations with one static scale a linear; no mask.
 
     Standard QuantizeLinear and DequantizeLinear around each linear: onnxruntime and OpenVINO both fuse them with the
     MatMul into one integer kernel at load. Static scales give a text the same answer alone and in any batch.
 
     Attributes:
-        ranges: What each linear's input spans, after smoothing, by the linear's name.
-        divisors: What each linear's input channels are divided by, where nothing before the linear absorbed it.
+        ranges: What each linear's input spans, after smoothing, by the name of its place in the graph.
+        divisors: What each linear's input channels are divided by, where nothing before the linear absorbed it, by
+            the weights' name.
+        shared: Names of the weights that several places use.
         takes_mask: As of `Layout`.
     """
 
     ranges: Mapping[str, Range]
     divisors: Mapping[str, FloatArray]
+    shared: frozenset[str] = frozenset()
     takes_mask: bool = False
 
-    def add_linear(self, graph: GraphBuilder, x: str, name: str, weight: FloatArray, bias: FloatArray) -> str:
+    def add_linear(self, graph: GraphBuilder, x: str, name: str, linear: Linear) -> str:
         """Add a quantized linear, smoothed."""
-        if name in self.divisors:
-            divisor = self.divisors[name]
-            x = graph.node("Mul", [x, graph.constant(f"{name}.smoothing", 1 / divisor)], f"{name}.smoothed")
+        weight = linear.weight
+        if linear.name in self.divisors:
+            divisor = self.divisors[linear.name]
+            factor = graph.constant(f"{linear.name}.smoothing", 1 / divisor)
+            x = graph.node("Mul", [x, factor], f"{name}.smoothed")
             weight = weight * divisor[:, None]
         scale, zero = _uint8_scale(self.ranges[name])
         parameters = [
@@ -94,14 +145,21 @@ class Int8Layout:
         quantized = graph.node("QuantizeLinear", [x, *parameters], f"{name}.input.quantized")
         activations = graph.node("DequantizeLinear", [quantized, *parameters], f"{name}.input")
         integers, scales = _int8_columns(weight)
+        table = graph.constant(f"{linear.name}.weight.quantized", integers, np.int8)
+        if linear.name in self.shared:
+            # onnxruntime cannot rewrite one table for several products. A slice of all of it, folded at load, gives
+            # each its own; the end lies behind the last row, elsewhere for each: equal slices would be merged again.
+            start = graph.constant("weight.start", [0], np.int64)
+            end = graph.constant(f"{name}.weight.end", [len(integers) + list(self.ranges).index(name)], np.int64)
+            table = graph.node("Slice", [table, start, end], f"{name}.weight.own")
         constants = [
-            graph.constant(f"{name}.weight.quantized", integers, np.int8),
+            table,
             graph.constant(f"{name}.weight.scale", scales),
             graph.constant(f"{name}.weight.zero", np.zeros(len(scales)), np.int8),
         ]
         weights = graph.node("DequantizeLinear", constants, f"{name}.weight", axis=1)
         product = graph.node("MatMul", [activations, weights], f"{name}.product")
-        return graph.node("Add", [product, graph.constant(f"{name}.bias", bias)], name)
+        return graph.node("Add", [product, graph.constant(f"{linear.name}.bias", linear.bias)], name)
 
     def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
         """Add a lookup in an int8 table with one scale a row."""

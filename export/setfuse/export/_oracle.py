@@ -7,7 +7,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 
-from ._checkpoint import Checkpoint, FloatArray, LinearHead
+from ._checkpoint import Checkpoint, LinearHead
 from ._validate import Answers
 
 
@@ -19,12 +19,12 @@ class TorchOracle:
         self._body = SentenceTransformer(
             str(checkpoint.folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32}
         )
-        self._normalize = checkpoint.normalize
+        self._normalize = checkpoint.normalize_embeddings
         self._head = _scikit_learn_head(checkpoint.head)
 
     def answer(self, texts: Sequence[str], *, batch_size: int) -> Answers:
         """Embed and classify."""
-        embeddings: FloatArray = self._body.encode(
+        embeddings = self._body.encode(
             list(texts),
             batch_size=batch_size,
             normalize_embeddings=self._normalize,

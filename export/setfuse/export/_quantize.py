@@ -1,17 +1,19 @@
 """Make the int8 layout of a checkpoint: see what each linear's input spans, and smooth the outliers away."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import tokenizers
 
-from ._checkpoint import Checkpoint, Encoder, FloatArray, PoolingMode
-from ._encoder import add_encoder
+from ._checkpoint import Checkpoint
+from ._encoder import Encoder, FloatArray, Layer, Linear
+from ._encoder_graph import add_encoder
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
-from ._layout import FloatLayout, Int8Layout, Range
+from ._layout import Int8Layout, Layout, Range
 
 ALPHA = 0.85
 """SmoothQuant's migration strength (Xiao et al., 2023): how much of a channel's size moves into the weights."""
@@ -30,17 +32,23 @@ def quantize(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Encoder, Int
     """
     recorder = _Recorder()
     ranges = _observe(checkpoint, recorder, texts)
-    divisors = {
-        name: _smoothing(ranges[name].magnitude, np.abs(weight).max(axis=1))
-        for name, weight in recorder.weights.items()
-    }
+    divisors = {}
+    for linear in recorder.linears.values():
+        # Layers that share their weights share the smoothing: it has to fit them all.
+        seen = [ranges[name].magnitude for name, used in recorder.linears.items() if used.name == linear.name]
+        divisors[linear.name] = _smoothing(np.max(seen, axis=0), np.abs(linear.weight).max(axis=1))
     smoothed = {
-        name: Range(seen.lowest / divisors[name], seen.highest / divisors[name]) for name, seen in ranges.items()
+        name: Range(ranges[name].lowest / divisors[linear.name], ranges[name].highest / divisors[linear.name])
+        for name, linear in recorder.linears.items()
     }
-    absorbed = {name: s for name, s in divisors.items() if name.endswith("attention.output")}
-    encoder = _absorb(checkpoint.encoder, absorbed)
-    kept = {name: s for name, s in divisors.items() if name not in absorbed}
-    return encoder, Int8Layout(ranges=smoothed, divisors=kept)
+    absorbed = {layer.attention_output.name for layer in checkpoint.encoder.layers}
+    encoder = _absorb(checkpoint.encoder, divisors)
+    uses = Counter(linear.name for linear in recorder.linears.values())
+    return encoder, Int8Layout(
+        ranges=smoothed,
+        divisors={name: s for name, s in divisors.items() if name not in absorbed},
+        shared=frozenset(name for name, count in uses.items() if count > 1),
+    )
 
 
 def _smoothing(activations: FloatArray, weights: FloatArray) -> FloatArray:
@@ -50,40 +58,40 @@ def _smoothing(activations: FloatArray, weights: FloatArray) -> FloatArray:
     return np.where(usable, safe[0] ** ALPHA / safe[1] ** (1 - ALPHA), 1.0).astype(np.float32)
 
 
-def _absorb(encoder: Encoder, divisors: dict[str, FloatArray]) -> Encoder:
+def _absorb(encoder: Encoder, divisors: Mapping[str, FloatArray]) -> Encoder:
     # The attention's output is a weighted sum of the values: dividing a channel there or here is the same.
-    tensors = dict(encoder.tensors)
-    for name, divisor in divisors.items():
-        prefix = f"encoder.{name.removesuffix('.attention.output')}.attention"
-        tensors[f"{prefix}.self.value.weight"] = tensors[f"{prefix}.self.value.weight"] / divisor[:, None]
-        tensors[f"{prefix}.self.value.bias"] = tensors[f"{prefix}.self.value.bias"] / divisor
-        tensors[f"{prefix}.output.dense.weight"] = tensors[f"{prefix}.output.dense.weight"] * divisor
-    return dataclasses.replace(encoder, tensors=tensors)
+    layers = {layer.name: _absorb_in_layer(layer, divisors[layer.attention_output.name]) for layer in encoder.layers}
+    return dataclasses.replace(encoder, layers=tuple(layers[layer.name] for layer in encoder.layers))
 
 
-class _Recorder:
+def _absorb_in_layer(layer: Layer, divisor: FloatArray) -> Layer:
+    value, output = layer.value, layer.attention_output
+    return dataclasses.replace(
+        layer,
+        value=Linear(value.name, value.weight / divisor, value.bias / divisor),
+        attention_output=Linear(output.name, output.weight * divisor[:, None], output.bias),
+    )
+
+
+class _Recorder(Layout):
     """A float layout that notes what each linear reads."""
 
     takes_mask = False
 
     def __init__(self) -> None:
         self.inputs: dict[str, str] = {}
-        self.weights: dict[str, FloatArray] = {}
-        self._float = FloatLayout(takes_mask=False)
+        self.linears: dict[str, Linear] = {}
 
-    def add_linear(self, graph: GraphBuilder, x: str, name: str, weight: FloatArray, bias: FloatArray) -> str:
+    def add_linear(self, graph: GraphBuilder, x: str, name: str, linear: Linear) -> str:
         self.inputs[name] = x
-        self.weights[name] = weight
-        return self._float.add_linear(graph, x, name, weight, bias)
-
-    def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
-        return self._float.add_lookup(graph, table, ids, name)
+        self.linears[name] = linear
+        return super().add_linear(graph, x, name, linear)
 
 
 def _observe(checkpoint: Checkpoint, recorder: _Recorder, texts: Sequence[str]) -> dict[str, Range]:
     """Run the encoder in float32 on each text and keep the extremes of every channel that a linear reads."""
     graph = GraphBuilder()
-    cls_only = checkpoint.pooling is PoolingMode.CLS
+    cls_only = checkpoint.pooling.first_token_only
     add_encoder(graph, recorder, checkpoint.encoder, "input_ids", None, cls_only=cls_only)
     values = list(dict.fromkeys(recorder.inputs.values()))
     model = graph.model(
@@ -100,7 +108,7 @@ def _observe(checkpoint: Checkpoint, recorder: _Recorder, texts: Sequence[str]) 
     tokenizer.enable_truncation(checkpoint.max_length)
     lowest: dict[str, npt.NDArray[np.float32]] = {}
     highest: dict[str, npt.NDArray[np.float32]] = {}
-    for encoding in tokenizer.encode_batch(list(texts)):
+    for encoding in tokenizer.encode_batch([checkpoint.prompt + text for text in texts]):
         for value, array in zip(values, session.run(values, {"input_ids": np.asarray([encoding.ids])}), strict=True):
             low, high = array.min(axis=(0, 1)), array.max(axis=(0, 1))
             lowest[value] = np.minimum(lowest.get(value, low), low)

@@ -12,7 +12,7 @@ import tokenizers
 
 from setfuse.runtime import Manifest, Parity, Precision, Variant
 
-from ._checkpoint import FloatArray
+from ._encoder import FloatArray
 from ._errors import ParityError
 
 FP32_TOLERANCE = 1e-5

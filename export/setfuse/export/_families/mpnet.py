@@ -1,0 +1,76 @@
+"""MPNet: positions counted as RoBERTa's, and besides them a bias by relative position, one for all layers."""
+
+import math
+
+import numpy as np
+
+from setfuse.export._encoder import Encoder, Layer
+
+from ._activations import ACTIVATIONS
+from ._weights import Config, Weights
+
+PREFIX = "mpnet."
+PADDING_ID = 1  # fixed in transformers' code, whatever the configuration says
+BUCKETS = 32
+FARTHEST = 128  # likewise: from this distance on all have the last bucket
+
+
+def read(config: Config, weights: Weights) -> Encoder:
+    """Read an MPNet encoder."""
+    hidden, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
+    epsilon = config.number("layer_norm_eps")
+    rows = config.integer("max_position_embeddings")
+    config.expect(relative_attention_num_buckets=BUCKETS)
+    bias = weights.tensor("encoder.relative_attention_bias.weight", BUCKETS, heads)
+    return Encoder(
+        family=str(config.values["model_type"]),
+        words=weights.tensor("embeddings.word_embeddings.weight", config.integer("vocab_size"), hidden),
+        positions=weights.tensor("embeddings.position_embeddings.weight", rows, hidden),
+        padding_id=PADDING_ID,
+        embedding_norm=weights.norm("embeddings.LayerNorm", hidden, epsilon, called="embeddings.norm"),
+        projection=None,
+        layers=tuple(
+            _layer(weights, number, hidden, config.integer("intermediate_size"), epsilon)
+            for number in range(config.integer("num_hidden_layers"))
+        ),
+        heads=heads,
+        activation=config.choice("hidden_act", ACTIVATIONS),
+        relative_bias=np.ascontiguousarray(bias[_bucket_numbers(rows - PADDING_ID - 1)].T),
+    )
+
+
+def _bucket_numbers(max_length: int) -> list[int]:
+    """Give the bucket of each relative position from -(max_length - 1) to max_length - 1.
+
+    Half of the buckets are for tokens to the left, half for those to the right; of each half the first are for one
+    distance each, the others for distances that grow with their logarithm (T5's scheme, Raffel et al., 2020).
+    """
+    return [_bucket(distance) for distance in range(-(max_length - 1), max_length)]
+
+
+def _bucket(distance: int) -> int:
+    side, exact = BUCKETS // 2, BUCKETS // 4
+    size = abs(distance)
+    if size < exact:
+        bucket = size
+    else:
+        # In float32, as transformers computes it: in double some distances would fall into the next bucket.
+        ratio = np.log(np.float32(size) / np.float32(exact)) / np.float32(math.log(FARTHEST / exact))
+        bucket = min(exact + int(ratio * np.float32(side - exact)), side - 1)
+    return bucket + (side if distance > 0 else 0)
+
+
+def _layer(weights: Weights, number: int, hidden: int, inner: int, epsilon: float) -> Layer:
+    source, name = f"encoder.layer.{number}", f"layer.{number}"
+    attention = f"{source}.attention"
+    return Layer(
+        name=name,
+        query=weights.linear(f"{attention}.attn.q", hidden, hidden, called=f"{name}.attention.query"),
+        key=weights.linear(f"{attention}.attn.k", hidden, hidden, called=f"{name}.attention.key"),
+        value=weights.linear(f"{attention}.attn.v", hidden, hidden, called=f"{name}.attention.value"),
+        attention_output=weights.linear(f"{attention}.attn.o", hidden, hidden, called=f"{name}.attention.output"),
+        attention_norm=weights.norm(f"{attention}.LayerNorm", hidden, epsilon, called=f"{name}.attention.norm"),
+        intermediate=weights.linear(f"{source}.intermediate.dense", hidden, inner, called=f"{name}.intermediate"),
+        output=weights.linear(f"{source}.output.dense", inner, hidden, called=f"{name}.output"),
+        norm=weights.norm(f"{source}.output.LayerNorm", hidden, epsilon, called=f"{name}.norm"),
+    )
