@@ -60,7 +60,18 @@ class _Writer:
         relative = None if table is None else self._add_relative_bias(table, input_ids)
         if mask and relative:
             return self.graph.node("Add", [relative, mask], "attention_bias")
+        if mask and self.layout.full_bias:
+            pairs = self._add_pairs(input_ids)
+            return self.graph.node("Expand", [mask, pairs], "attention_bias")
         return mask or relative
+
+    def _add_pairs(self, input_ids: str) -> str:
+        """Add the shape of a number for every pair of tokens of every text: batch, 1, sequence, sequence."""
+        graph = self.graph
+        batch = graph.node("Shape", [input_ids], "pairs.batch", start=0, end=1)
+        length = graph.node("Shape", [input_ids], "pairs.length", start=1, end=2)
+        one = graph.constant("pairs.heads", [1], np.int64)
+        return graph.node("Concat", [batch, one, length, length], "pairs", axis=0)
 
     def _add_mask(self, attention_mask: str) -> str:
         """Turn the mask into 0 for tokens and the lowest number for padding: (batch, 1, 1, sequence)."""
@@ -148,7 +159,7 @@ class _Writer:
                 graph, x, f"{name}.key_value", _side_by_side(f"{own}.key_value", layer.key, layer.value)
             )
             k, v = graph.node_with_outputs("Split", [packed], [f"{name}.key", f"{name}.value"], axis=-1, num_outputs=2)
-            if bias and self.encoder.relative_bias is not None:
+            if bias and (layout.full_bias or self.encoder.relative_bias is not None):
                 two = graph.constant("first_token.axis", [2], np.int64)
                 bias = graph.node("Slice", [bias, start, end, two], f"{name}.bias")
         else:

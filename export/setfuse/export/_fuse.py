@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 
+import numpy as np
 import onnx
 
 from setfuse.runtime import Precision, Target
@@ -10,15 +11,12 @@ from setfuse.runtime import Precision, Target
 from ._checkpoint import Checkpoint
 from ._encoder import Encoder
 from ._encoder_graph import add_encoder
-from ._errors import UnsupportedCheckpoint
+from ._fp16 import Fp16Layout
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._head import add_head
 from ._layout import FloatLayout, Layout
 from ._modules_graph import add_modules, add_pooling
 from ._quantize import quantize
-
-SUPPORTED_PRECISIONS = (Precision.FP32, Precision.INT8)
-"""fp16 gets its own layout here, in `fuse`, and its own tolerance in `_validate`."""
 
 TARGETS = {Precision.FP32: Target.CPU, Precision.INT8: Target.CPU, Precision.FP16: Target.CUDA}
 FILES = {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx", Precision.FP16: "model.fp16.onnx"}
@@ -36,16 +34,10 @@ def fuse(
         calibration: Texts that show int8 what the activations span.
 
     Returns:
-        A model with the inputs `input_ids` and, in fp32, `attention_mask`, int64 (batch, sequence), and the outputs
+        A model with the inputs `input_ids` and, but for int8, `attention_mask`, int64 (batch, sequence), and the outputs
         `probabilities`, float32 (batch, labels), and `sentence_embedding`, float32 (batch, dim). A graph without
         `attention_mask` takes batches of equal length only. The same checkpoint gives the same bytes.
-
-    Raises:
-        UnsupportedCheckpoint: The precision is not supported yet.
     """
-    if precision not in SUPPORTED_PRECISIONS:
-        supported = ", ".join(SUPPORTED_PRECISIONS)
-        raise UnsupportedCheckpoint(f"precision: expected one of {supported}, got {precision}: not supported yet")
     encoder, layout = _encoder_and_layout(checkpoint, precision, calibration)
     mask = "attention_mask" if layout.takes_mask else None
     graph = GraphBuilder()
@@ -79,4 +71,4 @@ def _encoder_and_layout(
 ) -> tuple[Encoder, Layout]:
     if precision is Precision.INT8:
         return quantize(checkpoint, calibration)
-    return checkpoint.encoder, FloatLayout()
+    return checkpoint.encoder, Fp16Layout() if precision is Precision.FP16 else FloatLayout()

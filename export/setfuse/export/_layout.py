@@ -17,10 +17,13 @@ class Layout:
     Attributes:
         takes_mask: Whether the graph has an attention_mask; without one it takes batches of equal length only.
         dtype: What the encoder computes in.
+        full_bias: Whether what is added to the attention scores has to be there for every pair of tokens, and not only
+            for every token that is looked at.
     """
 
     takes_mask: bool = True
     dtype: type[np.floating] = np.float32
+    full_bias: bool = False
 
     def add_linear(self, graph: GraphBuilder, x: str, name: str, linear: Linear) -> str:
         """Add `x @ weight + bias` over the last axis."""
