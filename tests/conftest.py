@@ -66,5 +66,5 @@ def tiny_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tiny_bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The bundle of `tiny_checkpoint`. Tests copy it before they change it."""
     bundle = tmp_path_factory.mktemp("tiny-bundle") / "bundle"
-    export(tiny_checkpoint, bundle)
+    export(tiny_checkpoint, bundle, ("fp32",))
     return bundle

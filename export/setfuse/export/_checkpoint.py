@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import safetensors
 import safetensors.numpy
+
+from setfuse.runtime import Scores
 
 from ._encoder import Encoder
 from ._errors import CheckpointError, UnsupportedCheckpoint
@@ -31,6 +33,15 @@ class LinearHead:
         intercept: float64 (classes,) or (1,).
         classes: What the rows stand for, in scikit-learn's order.
     """
+
+    multi_label: ClassVar[bool] = False
+    has_steps: ClassVar[bool] = False
+    scores: ClassVar[Scores] = Scores.PROBABILITIES
+    kind: ClassVar[str] = "LogisticRegression"
+
+    def answer(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Replaced by the heads package."""
+        return np.asarray(embeddings)
 
     coef: npt.NDArray[np.float64]
     intercept: npt.NDArray[np.float64]

@@ -16,6 +16,8 @@ from setfuse.runtime import (
     Classifier,
     Manifest,
     Precision,
+    Target,
+    Task,
     Tensor,
     UsageError,
     Variant,
@@ -24,35 +26,43 @@ from setfuse.runtime import (
 
 from ._calibration_texts import CALIBRATION_TEXTS
 from ._card import bundle_card
-from ._check_texts import CHECK_TEXTS
 from ._checkpoint import Checkpoint, read_checkpoint
-from ._fuse import FILES, SUPPORTED_PRECISIONS, TARGETS, fuse
-from ._validate import Answers, answer_padded, check_interface, compare
+from ._checks import CheckData, CheckSet, read_check_set
+from ._fuse import FILES, TARGETS, fuse
+from ._validate import Answers, Reference, answer, answer_alone, answer_padded, check_interface, compare
 
 BATCH_SIZE = 16
 """Texts a batch of torch's answers and of the padded run: large enough that most rows are padded."""
+
+DEFAULT_PRECISIONS = ("fp32", "int8")
 
 
 def export(
     checkpoint: str | Path,
     bundle: str | Path,
-    precisions: Sequence[str] = ("fp32",),
+    precisions: Sequence[str] = DEFAULT_PRECISIONS,
     *,
+    check_on: CheckData | None = None,
     calibrate_on: Sequence[str] = CALIBRATION_TEXTS,
+    allow_mismatch: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Manifest:
     """Turn a checkpoint into a bundle, and prove that the two answer alike.
 
-    Each graph is compared with torch on texts of mixed lengths and scripts before the bundle gets its name; the
-    figures are written into `bundle.json` and the bundle's README.
+    Each graph is compared with torch before the bundle gets its name; the figures are written into `bundle.json` and
+    the bundle's README.
 
     Args:
-        checkpoint: A folder that `train` wrote.
+        checkpoint: A folder that `train` or SetFit wrote, a sentence-transformers folder with a head beside it, or the
+            name of one on the Hub.
         bundle: The folder to write.
-        precisions: Which graphs to write: `fp32`, `int8`.
+        precisions: Which graphs to write: `fp32`, `int8`, `fp16`.
+        check_on: Texts to compare on: a JSON lines file with `text` and perhaps `label`, or labelled rows; with labels,
+            the accuracies are measured too. The default are the project's own, of mixed lengths and scripts.
         calibrate_on: Texts that show int8 what the activations span, a hundred or so; the more like those to be
             classified, the better. The default are ordinary texts of many kinds.
+        allow_mismatch: Write the bundle even if a graph is further off than its precision explains, and note it there.
         overwrite: Replace an existing folder, whole.
         progress: Show a progress bar on stderr.
 
@@ -60,45 +70,38 @@ def export(
         The manifest that was written.
 
     Raises:
-        UsageError: A precision that does not exist or is not supported yet, or no text to calibrate on.
+        UsageError: A precision that does not exist, or no text to calibrate on.
         OutputExists: `bundle` exists and `overwrite` is false, or it must not be replaced.
+        DatasetError: `check_on` cannot be read, or has labels that are none of the checkpoint's.
         CheckpointError: `checkpoint` is none, or is damaged.
-        UnsupportedCheckpoint: Its architecture, modules or head are not supported yet.
+        UnsupportedCheckpoint: Its architecture, modules or head are not supported.
         ParityError: A graph does not answer as torch does; nothing was written.
     """
     wanted = _precisions(precisions)
     if isinstance(calibrate_on, str) or not calibrate_on:
         raise UsageError(f"calibrate_on: expected a list of texts, got {calibrate_on!r}")
+    keep = [path for path in (checkpoint, check_on) if isinstance(path, str | Path) and Path(path).exists()]
     with (
-        new_folder(bundle, overwrite=overwrite, keep=(checkpoint,)) as staging,
-        tqdm(total=2 + 3 * len(wanted), desc="export", disable=not progress, bar_format=_BAR) as bar,
+        new_folder(bundle, overwrite=overwrite, keep=tuple(keep)) as staging,
+        tqdm(total=2 + 2 * len(wanted), desc="export", disable=not progress, bar_format=_BAR) as bar,
     ):
         bar.set_postfix_str("reading the checkpoint")
         source = read_checkpoint(checkpoint)
+        checks = read_check_set(check_on, source)
         tokenizer = _write_tokenizer(source, staging)
         bar.update()
         bar.set_postfix_str("asking torch for its answers")
-        from ._oracle import TorchOracle  # seconds of importing torch, after all that can be refused without it
-
-        oracle = TorchOracle(source)
-        torch_answers = oracle.answer(CHECK_TEXTS, batch_size=BATCH_SIZE)
-        torch_again = oracle.answer(CHECK_TEXTS, batch_size=1)
+        reference = _ask_torch(source, checks)
         bar.update()
         variants: list[Variant] = []
         for precision in wanted:
             bar.set_postfix_str(f"writing the {precision} graph")
             variant = _write_variant(source, precision, staging, calibrate_on)
-            manifest = _manifest(source, tokenizer, [variant])
-            manifest.write(staging)
-            bar.update()
-            bar.set_postfix_str(f"running the {precision} graph")
-            classifier = Classifier.load(staging, precision=precision)
-            ways = [Answers(classifier.predict_proba(CHECK_TEXTS), classifier.embed(CHECK_TEXTS))]
-            if len(variant.inputs) > 1:  # it takes a mask: other users of the file will pad
-                ways.append(answer_padded(staging, manifest, variant, CHECK_TEXTS, BATCH_SIZE))
             bar.update()
             bar.set_postfix_str(f"comparing the {precision} graph with torch")
-            parity = compare(precision, ways, torch_answers, torch_again, texts=CHECK_TEXTS, labels=source.labels)
+            manifest = _manifest(source, tokenizer, [variant])
+            ways = _ask_graph(staging, manifest, variant, checks.texts)
+            parity = compare(precision, ways, reference, allow_mismatch=allow_mismatch)
             variants.append(dataclasses.replace(variant, parity=parity))
             bar.update()
         manifest = _manifest(source, tokenizer, variants)
@@ -115,12 +118,39 @@ def _precisions(precisions: Sequence[str]) -> list[Precision]:
     if isinstance(precisions, str):
         raise UsageError(f'precisions: expected a list such as ("fp32",), got the string {precisions!r}')
     wanted = list(dict.fromkeys(str(precision) for precision in precisions))
-    for precision in wanted or [""]:
-        if precision not in list(SUPPORTED_PRECISIONS):
-            known = "is not supported yet" if precision in list(Precision) else "is none"
-            supported = ", ".join(SUPPORTED_PRECISIONS)
-            raise UsageError(f"precisions: expected some of {supported}; {precision!r} {known}")
+    for precision in wanted or ["nothing"]:
+        if precision not in list(Precision):
+            raise UsageError(f"precisions: expected some of {', '.join(Precision)}, got {precision!r}")
     return [Precision(precision) for precision in wanted]
+
+
+def _ask_torch(source: Checkpoint, checks: CheckSet) -> Reference:
+    from ._oracle import TorchOracle  # seconds of importing torch, after all that can be refused without it
+
+    oracle = TorchOracle(source)
+    return Reference(
+        checks=checks,
+        torch=oracle.answer(checks.texts, batch_size=BATCH_SIZE),
+        torch_again=oracle.answer(checks.texts, batch_size=1),
+        labels=source.labels,
+        multi_label=source.head.multi_label,
+        scores=source.head.scores,
+        judge=source.head.answer if source.head.has_steps else None,
+    )
+
+
+def _ask_graph(folder: Path, manifest: Manifest, variant: Variant, texts: Sequence[str]) -> list[Answers]:
+    """Run a graph in every way that its users may."""
+    if variant.target is Target.CUDA:  # on the CPU, which is slow at it, since the machine that exports may have no GPU
+        return [answer_padded(folder, manifest, variant, texts, batch_size) for batch_size in (1, BATCH_SIZE)]
+    manifest.write(folder)
+    classifier = Classifier.load(folder, precision=variant.precision)
+    ways = [answer(classifier, texts)]
+    if len(variant.inputs) > 1:  # it takes a mask: other users of the file will pad
+        ways.append(answer_padded(folder, manifest, variant, texts, BATCH_SIZE))
+    else:
+        ways.append(answer_alone(classifier, texts))
+    return ways
 
 
 def _write_tokenizer(source: Checkpoint, folder: Path) -> BundleFile:
@@ -131,7 +161,8 @@ def _write_tokenizer(source: Checkpoint, folder: Path) -> BundleFile:
 
 def _write_variant(source: Checkpoint, precision: Precision, folder: Path, calibrate_on: Sequence[str]) -> Variant:
     model = fuse(source, precision, FORMAT_VERSION, calibrate_on)
-    check_interface(model, source.labels, takes_mask=precision is Precision.FP32)
+    takes_mask = precision is not Precision.INT8
+    check_interface(model, source.labels, takes_mask=takes_mask, scores=source.head.scores)
     path = folder / FILES[precision]
     onnx.save(model, path)
     return Variant(
@@ -160,8 +191,11 @@ def _manifest(source: Checkpoint, tokenizer: BundleFile, variants: Sequence[Vari
         embedding_dim=source.width,
         tokenizer=tokenizer,
         variants=tuple(variants),
+        task=Task.MULTI_LABEL if source.head.multi_label else Task.SINGLE_LABEL,
+        scores=source.head.scores,
+        prompt=source.prompt,
         provenance={
-            "head": "LogisticRegression",
+            "head": source.head.kind,
             "family": source.encoder.family,
             "modules": [str(module) for module in (source.pooling, *source.modules)],
             "training": dict(source.training),

@@ -39,7 +39,14 @@ class Fp16Layout(Layout):
         return graph.node("Gather", [graph.constant(f"{name}.table", table, self.dtype), ids], name)
 
     def add_attention(
-        self, graph: GraphBuilder, qkv: tuple[str, str, str], bias: str | None, name: str, *, heads: int, hidden: int
+        self,
+        graph: GraphBuilder,
+        qkv: tuple[str, str, str],
+        bias: str | None,
+        name: str,
+        *,
+        heads: int,
+        hidden: int,  # noqa: ARG002 - as `Layout`
     ) -> str:
         """Add a MultiHeadAttention; the query is scaled already."""
         graph.use_domain(MICROSOFT, 1)

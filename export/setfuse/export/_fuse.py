@@ -34,26 +34,29 @@ def fuse(
         calibration: Texts that show int8 what the activations span.
 
     Returns:
-        A model with the inputs `input_ids` and, but for int8, `attention_mask`, int64 (batch, sequence), and the outputs
-        `probabilities`, float32 (batch, labels), and `sentence_embedding`, float32 (batch, dim). A graph without
-        `attention_mask` takes batches of equal length only. The same checkpoint gives the same bytes.
+        A model with the inputs `input_ids` and, but for int8, `attention_mask`, int64 (batch, sequence), and the
+        outputs `probabilities` (or `decision_scores`), float32 (batch, labels), and `sentence_embedding`, float32
+        (batch, dim). A graph without `attention_mask` takes batches of equal length only. The same checkpoint gives
+        the same bytes.
     """
     encoder, layout = _encoder_and_layout(checkpoint, precision, calibration)
     mask = "attention_mask" if layout.takes_mask else None
     graph = GraphBuilder()
     cls_only = checkpoint.pooling.first_token_only
     tokens = add_encoder(graph, layout, encoder, "input_ids", mask, cls_only=cls_only)
+    if layout.dtype is not np.float32:
+        tokens = graph.node("Cast", [tokens], "tokens", to=FLOAT)  # from here on all graphs are alike
     embedding = add_pooling(
         graph, checkpoint.pooling, tokens, input_ids="input_ids", attention_mask=mask, longest=encoder.max_length
     )
     embedding = add_modules(graph, checkpoint.modules, embedding)
     embedding = graph.node("Identity", [embedding], "sentence_embedding")
-    add_head(graph, checkpoint.head, embedding, "probabilities")
+    add_head(graph, checkpoint.head, embedding, str(checkpoint.head.scores))
     return graph.model(
         name="setfuse",
         inputs=[tensor_info(name, INT64, ("batch", "sequence")) for name in ("input_ids", mask) if name],
         outputs=[
-            tensor_info("probabilities", FLOAT, ("batch", len(checkpoint.labels))),
+            tensor_info(str(checkpoint.head.scores), FLOAT, ("batch", len(checkpoint.labels))),
             tensor_info("sentence_embedding", FLOAT, ("batch", checkpoint.width)),
         ],
         metadata={

@@ -4,9 +4,10 @@ import argparse
 import json
 import sys
 
-from setfuse.runtime import Command, Precision, read_rows
+from setfuse.runtime import Command, Parity, Precision, read_texts
 
-from ._export import export
+from ._calibration_texts import CALIBRATION_TEXTS
+from ._export import DEFAULT_PRECISIONS, export
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -15,24 +16,33 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         nargs="+",
-        default=[str(Precision.FP32)],
+        default=list(DEFAULT_PRECISIONS),
         choices=[str(precision) for precision in Precision],
-        help="which graphs to write: fp32, int8 (default: fp32)",
+        help=f"which graphs to write: fp32, int8, fp16 (default: {' '.join(DEFAULT_PRECISIONS)})",
     )
     parser.add_argument(
-        "--calibrate-on", metavar="DATA.jsonl", help="labelled texts to calibrate int8 on; default: built-in ones"
+        "--check-on",
+        metavar="DATA.jsonl",
+        help="texts to compare with torch on, labelled or not; default: built-in ones",
+    )
+    parser.add_argument(
+        "--calibrate-on", metavar="DATA.jsonl", help="texts that int8 is calibrated on; default: built-in"
+    )
+    parser.add_argument(
+        "--allow-mismatch", action="store_true", help="write graphs that are further from torch than they should be"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
 
 
 def _export(options: argparse.Namespace) -> None:
-    own_texts = {"calibrate_on": [row.text for row in read_rows(options.calibrate_on)]} if options.calibrate_on else {}
     manifest = export(
         options.checkpoint,
         options.out,
         options.precision,
-        **own_texts,
+        check_on=options.check_on,
+        calibrate_on=read_texts(options.calibrate_on) if options.calibrate_on else CALIBRATION_TEXTS,
+        allow_mismatch=options.allow_mismatch,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
@@ -42,11 +52,20 @@ def _export(options: argparse.Namespace) -> None:
     for variant in manifest.variants:
         print(f"{options.out}/{variant.file.file}: {variant}, {variant.file.bytes / 1e6:.1f} MB")
         if variant.parity:
-            print(
-                f"  against torch on {variant.parity.texts} texts: probabilities off by at most "
-                f"{variant.parity.max_probability_difference:.1e}, {variant.parity.label_agreement:.1%} same labels"
-            )
+            _print_parity(variant.parity)
     print(f'next: setfuse predict {options.out} "a text"')
+
+
+def _print_parity(parity: Parity) -> None:
+    print(
+        f"  against torch on {parity.texts} {'texts' if parity.texts > 1 else 'text'} ({parity.checked_on}): "
+        f"probabilities off by at most {parity.max_probability_difference:.1e}, on average "
+        f"{parity.mean_probability_difference:.1e}; {parity.label_agreement:.1%} same labels"
+    )
+    if parity.accuracy is not None:
+        print(f"  accuracy {parity.accuracy:.4f}, of torch {parity.torch_accuracy:.4f}")
+    if parity.allowed_mismatch:
+        print(f"  allowed: {parity.allowed_mismatch}")
 
 
 COMMANDS = {"export": Command(_add_export, _export)}

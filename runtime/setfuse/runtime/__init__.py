@@ -5,7 +5,7 @@ Also what the stages share: the manifest of a bundle, the reader of labelled tex
 
 from ._classifier import Classifier, Prediction
 from ._command import Command
-from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows
+from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows, read_texts
 from ._errors import (
     BundleCorrupt,
     BundleError,
@@ -71,5 +71,6 @@ __all__ = [
     "push",
     "read_multi_label_rows",
     "read_rows",
+    "read_texts",
     "require_extra",
 ]

@@ -74,6 +74,21 @@ def read_multi_label_rows(path: str | Path) -> list[MultiLabelRow]:
     return _read(Path(path), _multi_label_row)
 
 
+def read_texts(path: str | Path) -> list[str]:
+    """Read the texts of a JSON lines file, whatever their labels.
+
+    Args:
+        path: A UTF-8 file with one JSON object a line, each with a `text`.
+
+    Returns:
+        The texts in the order of the file.
+
+    Raises:
+        DatasetError: As `read_rows`, labels aside.
+    """
+    return _read(Path(path), lambda value, origin: _with_text(value, origin)[1])
+
+
 def as_rows(rows: str | Path | Iterable[Row | Mapping[str, object]]) -> list[Row]:
     """Take labelled texts in any of the forms that the public functions accept.
 
@@ -99,7 +114,7 @@ def as_rows(rows: str | Path | Iterable[Row | Mapping[str, object]]) -> list[Row
     return result
 
 
-_AnyRow = TypeVar("_AnyRow", Row, MultiLabelRow)
+_AnyRow = TypeVar("_AnyRow", Row, MultiLabelRow, str)
 
 
 def _read(path: Path, parse: Callable[[object, str], _AnyRow]) -> list[_AnyRow]:
