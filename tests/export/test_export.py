@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from setfuse.export._check_texts import CHECK_TEXTS
 from setfuse.export._checkpoint import Checkpoint
 from setfuse.export._modules import Pooling, PoolingMode
 from setfuse.export._oracle import TorchOracle
-from setfuse.export._validate import Answers, check_interface, compare
-from setfuse.runtime import Classifier, Manifest, OutputExists, Parity, Precision, UsageError
+from setfuse.export._validate import check_interface
+from setfuse.runtime import Classifier, DatasetError, Manifest, OutputExists, Precision, Scores, UsageError
 
 
 def test_a_bundle_holds_what_its_manifest_says(tiny_bundle: Path) -> None:
@@ -47,7 +46,7 @@ def test_a_lone_graph_explains_itself(tiny_bundle: Path) -> None:
 
     assert json.loads(metadata["setfuse.labels"]) == ["late", "lost", "refund"]
     assert metadata["setfuse.max_length"] == "48"
-    assert metadata["setfuse.format_version"] == "1"
+    assert metadata["setfuse.format_version"] == "2"
     assert metadata["setfuse.precision"] == "fp32"
 
 
@@ -74,7 +73,7 @@ def test_the_runtime_gives_the_checkpoints_answers(tiny_checkpoint: Path, tiny_b
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> None:
-    export(tiny_checkpoint, tmp_path / "again")
+    export(tiny_checkpoint, tmp_path / "again", ("fp32",))
 
     for name in ("model.onnx", "tokenizer.json", "bundle.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tiny_bundle / name).read_bytes()
@@ -115,10 +114,9 @@ def test_the_checkpoint_is_never_overwritten(tiny_checkpoint: Path) -> None:
 @pytest.mark.parametrize(
     ("precisions", "message"),
     [
-        (("fp16",), "'fp16' is not supported yet"),
-        (("fp32", "fp16"), "'fp16' is not supported yet"),
-        (("fp64",), "'fp64' is none"),
-        ((), "expected some of fp32, int8; '' is none"),
+        (("fp64",), "expected some of fp32, int8, fp16, got 'fp64'"),
+        (("fp32", "FP16"), "got 'FP16'"),
+        ((), "expected some of fp32, int8, fp16, got 'nothing'"),
         ("fp32", "expected a list such as"),
     ],
 )
@@ -128,6 +126,62 @@ def test_precisions_that_cannot_be_had(
     with pytest.raises(UsageError, match=message):
         export(tiny_checkpoint, tmp_path / "bundle", precisions)
     assert not list(tmp_path.iterdir())
+
+
+def test_both_graphs_of_a_cpu_are_written_unless_told_otherwise(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    manifest = export(tiny_checkpoint, tmp_path / "bundle")
+
+    assert [str(variant) for variant in manifest.variants] == ["fp32/cpu", "int8/cpu"]
+
+
+def write_lines(path: Path, *lines: dict[str, object]) -> Path:
+    path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def test_labelled_texts_of_the_user_give_the_accuracy_before_and_after(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    texts = ("where is my parcel", "refund the money please", "the app crashes")
+    torch = TorchOracle(read_checkpoint(tiny_checkpoint)).answer(texts, batch_size=1).probabilities.argmax(axis=1)
+    right = [("late", "lost", "refund")[column] for column in torch]
+    right[2] = next(label for label in ("late", "lost", "refund") if label != right[2])
+    data = write_lines(tmp_path / "data.jsonl", *({"text": t, "label": r} for t, r in zip(texts, right, strict=True)))
+
+    (variant,) = export(tiny_checkpoint, tmp_path / "bundle", ("fp32",), check_on=data).variants
+
+    assert variant.parity is not None
+    assert (variant.parity.texts, variant.parity.checked_on) == (3, "data.jsonl")
+    assert variant.parity.accuracy == variant.parity.torch_accuracy == pytest.approx(2 / 3)
+    assert "| 66.7 % |" in (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+
+
+def test_texts_of_the_user_without_labels(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    data = write_lines(tmp_path / "data.jsonl", {"text": "one"}, {"text": "where is 中 it"})
+
+    (variant,) = export(tiny_checkpoint, tmp_path / "bundle", ("fp32",), check_on=data).variants
+
+    assert variant.parity is not None
+    assert (variant.parity.texts, variant.parity.accuracy, variant.parity.torch_accuracy) == (2, None, None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ([{"text": "a", "label": "late"}, {"text": "b", "label": "nobody's"}], "data.jsonl:2: expected one of the ch"),
+        ([{"text": "a", "label": "late"}, {"text": "b"}], 'data.jsonl:2: expected a "label"'),
+        ([{"text": " "}], 'data.jsonl:1: expected a "text"'),
+        ([], "data.jsonl: expected at least one line"),
+    ],
+)
+def test_check_data_that_cannot_be_used(
+    tiny_checkpoint: Path, tmp_path: Path, lines: list[dict[str, object]], message: str
+) -> None:
+    data = write_lines(tmp_path / "data.jsonl", *lines)
+
+    with pytest.raises(DatasetError, match=message):
+        export(tiny_checkpoint, tmp_path / "bundle", check_on=data)
+    assert [path.name for path in tmp_path.iterdir()] == ["data.jsonl"]
+    with pytest.raises(DatasetError, match="cannot be read"):
+        export(tiny_checkpoint, tmp_path / "bundle", check_on=tmp_path / "missing.jsonl")
 
 
 def sabotage(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:
@@ -163,6 +217,21 @@ def test_a_slightly_wrong_head_is_refused(
         export(tiny_checkpoint, tmp_path / "bundle")
 
 
+def test_a_mismatch_that_is_allowed_is_noted_in_the_bundle(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sabotage(monkeypatch, modules=())
+
+    (variant,) = export(tiny_checkpoint, tmp_path / "bundle", ("fp32",), allow_mismatch=True).variants
+
+    assert variant.parity is not None
+    assert "the fp32 graph's probabilities: expected at most 1.0e-05" in variant.parity.allowed_mismatch
+    assert variant.parity.max_probability_difference > 1e-3
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert variant.parity.allowed_mismatch in card
+    assert Manifest.read(tmp_path / "bundle").variants[0].parity == variant.parity
+
+
 def test_an_interrupted_export_leaves_what_was_there(
     tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,77 +248,14 @@ def test_an_interrupted_export_leaves_what_was_there(
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 
-Rows = Sequence[Sequence[float]]
-
-
-class TestCompare:
-    """The gate itself, on made-up answers."""
-
-    TEXTS = ("first", "second")
-
-    @staticmethod
-    def answers(probabilities: Rows) -> Answers:
-        return Answers(np.asarray(probabilities), np.zeros((len(probabilities), 4), np.float32))
-
-    GRAPH = ((0.7, 0.2, 0.1), (0.1, 0.1, 0.8))
-
-    def compare(
-        self,
-        *ways: Rows,
-        torch: Rows = GRAPH,
-        again: Rows | None = None,
-    ) -> Parity:
-        return compare(
-            Precision.FP32,
-            [self.answers(way) for way in ways],
-            self.answers(torch),
-            self.answers(again or torch),
-            texts=self.TEXTS,
-            labels=("a", "b", "c"),
-        )
-
-    def test_equal_answers_pass(self) -> None:
-        parity = self.compare(self.GRAPH)
-
-        assert (parity.max_probability_difference, parity.label_agreement, parity.tolerance) == (0, 1, 1e-5)
-
-    def test_a_difference_beyond_the_tolerance_names_its_text(self) -> None:
-        with pytest.raises(ParityError, match=r"found 2.0e-05, most for the text 'second'"):
-            self.compare(self.GRAPH, torch=[[0.7, 0.2, 0.1], [0.1, 0.10002, 0.79998]])
-
-    def test_a_head_that_amplifies_rounding_gets_ten_times_torchs_own(self) -> None:
-        torch = [[0.7, 0.2, 0.1], [0.1, 0.10002, 0.79998]]
-        again = [[0.7, 0.2, 0.1], [0.1, 0.100022, 0.799978]]
-
-        parity = self.compare(self.GRAPH, torch=torch, again=again)
-
-        assert parity.torch_difference == pytest.approx(2e-6)
-        assert parity.tolerance == pytest.approx(2e-5)
-
-    def test_the_worst_of_the_ways_counts(self) -> None:
-        padded = [[0.6, 0.3, 0.1], [0.1, 0.1, 0.8]]
-
-        with pytest.raises(ParityError, match=r"found 1.0e-01, most for the text 'first'"):
-            self.compare(self.GRAPH, padded)
-
-    def test_no_number_is_no_agreement(self) -> None:
-        with pytest.raises(ParityError):
-            self.compare(self.GRAPH, [[np.nan, 0.3, 0.1], [0.1, 0.1, 0.8]])
-
-    def test_another_label_at_a_tie_is_counted_and_allowed(self) -> None:
-        tie = [[0.45, 0.450004, 0.1], [0.1, 0.1, 0.8]]
-
-        assert self.compare(tie, torch=[[0.450004, 0.45, 0.1], [0.1, 0.1, 0.8]]).label_agreement == 0.5
-
-
 def test_an_interface_that_is_not_the_promised_one(tiny_checkpoint: Path) -> None:
     from setfuse.export._fuse import fuse
 
     model = fuse(read_checkpoint(tiny_checkpoint), Precision.FP32, 1)
-    check_interface(model, ("a", "b", "c"), takes_mask=True)
+    check_interface(model, ("a", "b", "c"), takes_mask=True, scores=Scores.PROBABILITIES)
 
     with pytest.raises(ParityError, match="inputs and outputs: expected"):
-        check_interface(model, ("a", "b"), takes_mask=True)
+        check_interface(model, ("a", "b"), takes_mask=True, scores=Scores.PROBABILITIES)
     model.graph.input[0].name = "ids"
     with pytest.raises(ParityError, match="inputs and outputs: expected"):
-        check_interface(model, ("a", "b", "c"), takes_mask=True)
+        check_interface(model, ("a", "b", "c"), takes_mask=True, scores=Scores.PROBABILITIES)

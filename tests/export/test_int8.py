@@ -8,13 +8,12 @@ import onnx
 import onnxruntime
 import pytest
 
-from setfuse.export import ParityError, export, read_checkpoint
+from setfuse.export import export, read_checkpoint
 from setfuse.export._checkpoint import Checkpoint
 from setfuse.export._fuse import fuse
 from setfuse.export._layout import Range, _int8_columns, _uint8_scale
 from setfuse.export._oracle import TorchOracle
 from setfuse.export._quantize import _smoothing, quantize
-from setfuse.export._validate import Answers, compare
 from setfuse.runtime import Classifier, Precision, UsageError, Variant
 from tests.models import FAMILIES, TEXTS, make_body, make_checkpoint
 
@@ -167,30 +166,3 @@ def test_a_channel_that_never_moves_is_left_alone() -> None:
 def test_calibration_needs_texts(tiny_checkpoint: Path, tmp_path: Path, calibrate_on: list[str] | str) -> None:
     with pytest.raises(UsageError, match="calibrate_on: expected a list of texts"):
         export(tiny_checkpoint, tmp_path / "bundle", ("int8",), calibrate_on=calibrate_on)
-
-
-class TestGate:
-    """What int8 may differ in, on made-up answers."""
-
-    TORCH = Answers(np.asarray([[0.7, 0.3], [0.45, 0.55]]), np.zeros((2, 4), np.float32))
-
-    def compare(self, probabilities: list[list[float]]) -> float:
-        answers = Answers(np.asarray(probabilities), np.zeros((2, 4), np.float32))
-        parity = compare(
-            Precision.INT8, [answers], self.TORCH, self.TORCH, texts=("first", "second"), labels=("no", "yes")
-        )
-        return parity.label_agreement
-
-    def test_another_label_where_torch_was_not_sure(self) -> None:
-        assert self.compare([[0.7, 0.3], [0.46, 0.54]]) == 1
-
-    def test_too_far_in_the_mean(self) -> None:
-        with pytest.raises(ParityError, match=r"the int8 graph's probabilities: expected on average 1.0e-02"):
-            self.compare([[0.65, 0.35], [0.5001, 0.4999]])
-
-    def test_another_label_where_torch_was_sure(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("setfuse.export._validate.INT8_MEAN_TOLERANCE", 1.0)
-
-        with pytest.raises(ParityError, match=r"expected 'no', found 'yes' for the text 'first' \(1 such of 2\)"):
-            self.compare([[0.4, 0.6], [0.45, 0.55]])
-        assert self.compare([[0.7, 0.3], [0.55, 0.45]]) == 0.5
