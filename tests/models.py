@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,6 @@ from transformers import (
     DistilBertConfig,
     ElectraConfig,
     MPNetConfig,
-    PreTrainedConfig,
     RobertaConfig,
     XLMRobertaConfig,
 )
@@ -48,7 +48,7 @@ TEXTS = (
 LONG_TEXT = " ".join(["the parcel is late again"] * 100)
 
 
-FAMILIES: dict[str, tuple[type[PreTrainedConfig], dict[str, object]]] = {
+FAMILIES: dict[str, tuple[Any, dict[str, Any]]] = {
     "bert": (BertConfig, {}),
     "roberta": (RobertaConfig, {"pad_token_id": 0}),
     "xlm-roberta": (XLMRobertaConfig, {"pad_token_id": 5, "type_vocab_size": 1}),
@@ -84,7 +84,7 @@ def make_body(
     """Save a small encoder with random weights as a sentence-transformers folder, and load it."""
     vocab = DATA / "vocab.txt"
     config_class, own = FAMILIES[family]
-    sizes: dict[str, object] = {
+    sizes: dict[str, Any] = {
         "vocab_size": len(vocab.read_text(encoding="utf-8").split("\n")) - 1,
         "hidden_size": 32,
         "num_hidden_layers": 2,
@@ -100,7 +100,7 @@ def make_body(
     config = config_class(**{**sizes, **own})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        model = AutoModel.from_config(config)
+        model: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
         for parameter in model.parameters():  # biases start as zeros, which would hide a forgotten one
             torch.nn.init.normal_(parameter, mean=parameter.detach().mean().item(), std=0.2)
     transformer = folder / "transformer"

@@ -348,3 +348,19 @@ def test_a_checkpoint_that_is_no_folder(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(CheckpointError, match=f"{name}: expected a checkpoint folder"):
         read_checkpoint(tmp_path / name)
+
+
+def test_a_checkpoint_on_the_hub_that_was_downloaded_before(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "models--somebody--parcels"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text("0" * 40, encoding="utf-8")
+    (repository / "snapshots").mkdir()
+    (repository / "snapshots" / ("0" * 40)).symlink_to(tiny_checkpoint)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+    assert read_checkpoint("somebody/parcels").labels == ("late", "lost", "refund")
+    with pytest.raises(CheckpointError, match="somebody/else: expected a checkpoint folder or a Hub id; there is no"):
+        read_checkpoint("somebody/else")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import safetensors
 import safetensors.numpy
 
-from setfuse.runtime import Scores
+from setfuse.runtime import HubError, Scores, find_on_hub
 
 from ._encoder import Encoder
 from ._errors import CheckpointError, UnsupportedCheckpoint
@@ -82,19 +82,20 @@ class Checkpoint:
 
 
 def read_checkpoint(folder: str | Path) -> Checkpoint:
-    """Read and check a checkpoint that `setfuse train` wrote.
+    """Read and check a checkpoint.
 
     Args:
-        folder: A sentence-transformers folder with `head.json`, `head.safetensors` and `config_setfit.json`.
+        folder: One that `setfuse train` or SetFit wrote, or any sentence-transformers folder with a head beside it; or
+            the name of such a model on the Hub.
 
     Returns:
         The checkpoint, with all tensors in memory.
 
     Raises:
         CheckpointError: The folder is no checkpoint, or a file in it is missing or damaged.
-        UnsupportedCheckpoint: Its architecture, modules or head are not supported yet; the message says which are.
+        UnsupportedCheckpoint: Its architecture, modules or head are not supported; the message says which are.
     """
-    folder = Path(folder)
+    folder = _find(folder)
     if not (folder / "modules.json").is_file():
         raise CheckpointError(
             f"{folder}: expected a checkpoint folder with modules.json, found none; "
@@ -132,6 +133,19 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         prompt=prompt,
         training=read_object(folder / "training.json", optional=True),
     )
+
+
+def _find(checkpoint: str | Path) -> Path:
+    folder = Path(checkpoint).expanduser()
+    if folder.is_dir():
+        return folder
+    try:
+        return find_on_hub(str(checkpoint), ignore=_NOT_NEEDED, expected="a checkpoint folder")
+    except HubError as error:
+        raise CheckpointError(str(error)) from error
+
+
+_NOT_NEEDED = ["*.onnx", "*.h5", "*.ot", "*.msgpack", "*.tflite", "openvino/*", "onnx/*"]
 
 
 def _prompt(folder: Path) -> str:
