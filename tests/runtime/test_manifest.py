@@ -136,7 +136,7 @@ def test_a_manifest_takes_members_and_no_bare_strings(name: str) -> None:
     manifest = make_manifest(make_variant("fp32", "cpu"))
 
     with pytest.raises(TypeError, match=f"as {name}"):
-        dataclasses.replace(manifest, **{name: str(getattr(manifest, name))})
+        dataclasses.replace(manifest, **{name: str(getattr(manifest, name))})  # type: ignore[arg-type]
 
 
 def test_keys_that_this_release_does_not_know_are_ignored(folder: Path) -> None:
