@@ -68,6 +68,15 @@ def test_its_command_line_predicts(bare: Path, tiny_bundle: Path) -> None:
     assert len(done.stdout.splitlines()) == 2
 
 
+def test_it_can_ask_the_hub(bare: Path) -> None:
+    offline = "import os; os.environ['HF_HUB_OFFLINE'] = '1'; from setfuse.runtime.__main__ import main; "
+
+    done = run(bare, "-c", offline + "raise SystemExit(main(['info', 'org/nothing']))")
+
+    assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
+    assert "offline mode is enabled" in done.stderr  # huggingface_hub's own words: tokenizers brings it
+
+
 @pytest.mark.parametrize(("command", "package"), [("train", "torch"), ("export", "onnx")])
 def test_a_stage_that_is_not_installed_says_which_extra_brings_it(bare: Path, command: str, package: str) -> None:
     done = run(bare, bare / "bin" / "setfuse", command, "x", "--out", "y")

@@ -447,7 +447,7 @@ def test_the_manifest_decides_the_order_and_names_of_labels(own_bundle: Path, cl
     assert renamed.labels == ("zu spät", "a", "b")
     assert_same(renamed.predict_proba(TEXTS), classifier.predict_proba(TEXTS))
     names = dict(zip(classifier.labels, renamed.labels, strict=True))
-    assert renamed.predict(TEXTS) == [names[label] for label in classifier.predict(TEXTS)]
+    assert renamed.predict(TEXTS) == [names[str(label)] for label in classifier.predict(TEXTS)]
 
 
 def test_a_loaded_classifier_needs_its_folder_no_longer(own_bundle: Path, classifier: Classifier) -> None:

@@ -11,16 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from setfuse.runtime import Classifier, Prediction, cli
 from setfuse.runtime.__main__ import main
 from tests.models import TEXTS, write_rows
 
 from .damage import change_manifest, replace_file
+from .kinds import make_decision, make_multi_label
 
 LABELS = ("late", "lost", "refund")
 PATIENCE = 60
@@ -156,6 +158,25 @@ def test_predict_takes_the_options_of_load(
     options: tuple[object, ...], run: Callable[..., Done], tiny_bundle: Path, predictions: dict[str, Prediction]
 ) -> None:
     assert_answers(run("predict", tiny_bundle, "cancel", "--json", *options).documents(), [predictions["cancel"]])
+
+
+def test_predict_shows_every_label_that_applies(run: Callable[..., Done], own_bundle: Path) -> None:
+    predictions = Classifier.load(make_multi_label(own_bundle))(TEXTS)
+    assert {len(prediction.labels) for prediction in predictions} >= {0, 1, 2}
+
+    lines = run("predict", own_bundle, *TEXTS).out.removesuffix("\n").split("\n")
+
+    assert [line.split("\t")[0] for line in lines] == [",".join(p.labels) or "-" for p in predictions]
+    assert [line.split("\t")[1] for line in lines] == [f"{p.score:.4f}" for p in predictions]
+    documents = run("predict", own_bundle, *TEXTS, "--json").documents()
+    assert [document["labels"] for document in documents] == [list(p.labels) for p in predictions]
+    assert [document["label"] for document in documents] == [p.label for p in predictions]
+
+
+def test_predict_shows_decision_scores(run: Callable[..., Done], own_bundle: Path) -> None:
+    classifier = Classifier.load(make_decision(own_bundle))
+
+    assert_answers(run("predict", own_bundle, *TEXTS, "--json").documents(), classifier(TEXTS))
 
 
 # predict, texts from standard input
@@ -428,6 +449,39 @@ def test_evaluate_names_a_file_it_cannot_use(
     run("evaluate", tiny_bundle, path).assert_failed(1, "setfuse evaluate", f"{path}:")
 
 
+def test_evaluate_judges_several_labels(run: Callable[..., Done], own_bundle: Path, tmp_path: Path) -> None:
+    answered = Classifier.load(make_multi_label(own_bundle)).predict(TEXTS)
+    true = [[], ["late"], ["late", "lost"], ["lost", "refund"]] * 3
+    rows = [{"text": text or "x", "label": labels} for text, labels in zip(TEXTS, true, strict=True)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows[:-1]), encoding="utf-8")
+    as_columns = MultiLabelBinarizer(classes=LABELS)
+    expected, found = as_columns.fit_transform(true[:-1]), as_columns.transform(answered[:-1])
+
+    (value,) = run("evaluate", own_bundle, path, "--json").documents()
+
+    assert value.keys() == {"subset_accuracy", "micro_f1", "macro_f1", "texts", "labels"}
+    assert value["subset_accuracy"] == pytest.approx(accuracy_score(expected, found))
+    assert value["micro_f1"] == pytest.approx(f1_score(expected, found, average="micro"))
+    done = run("evaluate", own_bundle, path)
+    assert done.out.startswith(f"exactly the labels {value['subset_accuracy']:.4f}, micro F1 {value['micro_f1']:.4f}, ")
+    for label, p, r, f, s in zip(LABELS, *precision_recall_fscore_support(expected, found), strict=True):
+        assert [label, f"{p:.3f}", f"{r:.3f}", f"{f:.3f}", str(s)] in [line.split() for line in done.out.splitlines()]
+
+
+def test_evaluate_wants_the_rows_of_its_kind(
+    run: Callable[..., Done], tiny_bundle: Path, own_bundle: Path, tmp_path: Path
+) -> None:
+    one = write_rows(tmp_path / "one.jsonl", [("a", "late")])
+    several = tmp_path / "several.jsonl"
+    several.write_text('{"text": "a", "label": ["late"]}', encoding="utf-8")
+
+    done = run("evaluate", make_multi_label(own_bundle), one)
+    done.assert_failed(1, "setfuse evaluate", f'{one}:1: expected a "label" that is a list')
+    done = run("evaluate", tiny_bundle, several)
+    done.assert_failed(1, "setfuse evaluate", "a list of labels is for a multi-label bundle")
+
+
 # info
 
 
@@ -444,11 +498,49 @@ def test_info_says_what_the_bundle_holds(run: Callable[..., Done], tiny_bundle: 
     lines = [line.split(maxsplit=1) for line in done.out.splitlines()]
     assert ["labels", "late, lost, refund"] in lines
     assert ["task", "text-classification"] in lines
+    assert ["scores", "probabilities"] in lines
+    assert "prompt" not in done.out
     assert ["format", "2"] in lines
     assert "48 tokens" in done.out
     assert "32 dimensions" in done.out
     megabytes = (tiny_bundle / "model.onnx").stat().st_size / 1e6
     assert ["model.onnx", "fp32/cpu", f"{megabytes:.1f}"] in [line.split()[:3] for line in done.out.splitlines()]
+
+
+def test_info_says_what_is_not_as_usual(run: Callable[..., Done], own_bundle: Path) -> None:
+    def change(manifest: dict[str, Any]) -> None:
+        manifest["prompt"] = "query: "
+        (variant,) = manifest["variants"]
+        variant["note"] = "with the tokenizer inside"
+        variant["parity"] |= {
+            "mean_embedding_difference": 1.25e-7,
+            "accuracy": 0.875,
+            "torch_accuracy": 0.9,
+            "checked_on": "held_out.jsonl",
+            "allowed_mismatch": "3 labels of 54 differ",
+        }
+
+    done = run("info", change_manifest(make_decision(own_bundle), change))
+
+    assert (done.status, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert "scores        decision scores" in lines
+    assert "prompt        'query: '" in lines
+    assert lines[lines.index("") + 4 :] == [
+        "model.onnx: compared on held_out.jsonl",
+        "model.onnx: embeddings differ by 1.2e-07 on average",
+        "model.onnx: accuracy 87.5%, torch's 90.0%",
+        "model.onnx: allowed: 3 labels of 54 differ",
+        "model.onnx: with the tokenizer inside",
+    ]
+
+
+def test_info_of_an_older_bundle(run: Callable[..., Done]) -> None:
+    bundle = Path(__file__).parent / "data" / "version-1" / "bundle"
+
+    assert "format        1" in run("info", bundle).out.splitlines()
+    (value,) = run("info", bundle, "--json").documents()
+    assert (value["format_version"], value["scores"], value["prompt"]) == (1, "probabilities", "")
 
 
 def test_info_of_a_bundle_that_says_little_of_itself(run: Callable[..., Done], own_bundle: Path) -> None:
@@ -508,6 +600,9 @@ def test_options_may_stand_anywhere(run: Callable[..., Done], tiny_bundle: Path)
         ),
         pytest.param("evaluate BUNDLE", "setfuse evaluate", "required: DATA.jsonl;", id="evaluate nothing"),
         pytest.param("info", "setfuse info", "required: BUNDLE;", id="info of nothing"),
+        pytest.param("push BUNDLE", "setfuse push", "required: REPO_ID;", id="push to nowhere"),
+        pytest.param("push BUNDLE a/b/c", "setfuse push", "repo_id: expected", id="push to no name"),
+        pytest.param("info BUNDLE --revision main", "setfuse info", "revision: expected a Hub id", id="revision"),
         pytest.param("info BUNDLE BUNDLE", "setfuse info", "unrecognized arguments", id="info of two"),
     ],
 )

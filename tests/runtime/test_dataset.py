@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from setfuse.runtime import DatasetError, Row, as_rows, read_rows
+from setfuse.runtime import DatasetError, MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows
 
 GOOD = b'{"text": "refund me", "label": "refund"}'
 
@@ -211,3 +211,70 @@ def test_a_bad_row_is_numbered(row: Row, found: str) -> None:
 def test_no_rows_are_refused() -> None:
     with pytest.raises(DatasetError, match="at least one labelled text"):
         as_rows([])
+
+
+# Any number of labels
+
+
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        ('["late", "lost"]', ("late", "lost")),
+        ('["lost"]', ("lost",)),
+        ("[]", ()),
+        ('[0, "1", -2]', ("0", "1", "-2")),
+        ('["späť", "你\\ud800"]', ("späť", "你\ufffd")),
+    ],
+)
+def test_a_list_of_labels_is_read(label: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'\ufeff{{"text": "a", "label": {label}, "id": 7}}\n\n', encoding="utf-8")
+
+    (row,) = read_multi_label_rows(path)
+
+    assert row == MultiLabelRow("a", expected)
+    assert row.origin == f"{path}:1"
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        pytest.param('{"text": "a", "label": "late"}', "a list of strings, possibly empty, found late", id="one label"),
+        pytest.param('{"text": "a", "label": 3}', "a list of strings, possibly empty, found 3", id="a number"),
+        pytest.param('{"text": "a", "label": null}', "possibly empty, found null", id="null"),
+        pytest.param('{"text": "a"}', 'possibly empty, found the keys ["text"]', id="no label"),
+        pytest.param('{"text": "a", "label": ["b", ""]}', "possibly empty, found", id="an empty label"),
+        pytest.param('{"text": "a", "label": ["b", true]}', "possibly empty, found", id="a label that is true"),
+        pytest.param('{"text": "a", "label": ["b", ["c"]]}', "possibly empty, found", id="a list of lists"),
+        pytest.param('{"text": "a", "label": ["b", "b"]}', "different strings", id="a label twice"),
+        pytest.param('{"text": "a", "label": [1, "1"]}', "different strings", id="labels alike as text"),
+        pytest.param('{"text": " ", "label": ["b"]}', "not blank", id="a blank text"),
+        pytest.param("[]", "an object with", id="a list"),
+    ],
+)
+def test_a_bad_list_of_labels_is_named(line: str, expected: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(f'{{"text": "a", "label": []}}\n{line}\n', encoding="utf-8")
+
+    with pytest.raises(DatasetError) as caught:
+        read_multi_label_rows(path)
+
+    assert str(caught.value).startswith(f"{path}:2: expected ")
+    assert expected in str(caught.value)
+
+
+def test_a_list_of_labels_where_one_is_expected_says_what_it_is_for(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "label": ["b"]}', encoding="utf-8")
+
+    with pytest.raises(DatasetError, match=r'found \["b"\]; a list of labels is for a multi-label bundle'):
+        read_rows(path)
+
+
+def test_a_file_without_lists_of_labels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.jsonl").touch()
+
+    with pytest.raises(DatasetError, match="at least one line"):
+        read_multi_label_rows(tmp_path / "empty.jsonl")
+    with pytest.raises(DatasetError, match="cannot be read"):
+        read_multi_label_rows(tmp_path / "missing.jsonl")

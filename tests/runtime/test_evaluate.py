@@ -9,8 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
+from sklearn.preprocessing import MultiLabelBinarizer
 
-from setfuse.runtime import Classifier, DatasetError, Evaluation, Row, Task, evaluate
+from setfuse.runtime import (
+    Classifier,
+    DatasetError,
+    Evaluation,
+    MultiLabelEvaluation,
+    MultiLabelRow,
+    Row,
+    Task,
+    UsageError,
+    evaluate,
+    evaluate_multi_label,
+)
 
 LABELS = ("late", "lost", "refund", "späť")
 
@@ -19,11 +31,11 @@ LABELS = ("late", "lost", "refund", "späť")
 class StandIn:
     """Gives the labels that it was told to give."""
 
-    answers: Sequence[str]
+    answers: Sequence[object]
     labels: tuple[str, ...] = LABELS
     task: Task = Task.SINGLE_LABEL
 
-    def predict(self, texts: Iterable[str]) -> list[str]:
+    def predict(self, texts: Iterable[str]) -> list[object]:
         """Give the answer whose number the text is."""
         return [self.answers[int(text)] for text in texts]
 
@@ -103,3 +115,75 @@ def test_an_unknown_label_of_a_row_from_no_file_is_numbered() -> None:
 def test_no_rows_are_refused() -> None:
     with pytest.raises(DatasetError, match="at least one labelled text"):
         judge([], [])
+
+
+# Any number of labels
+
+
+def judge_several(
+    true: Sequence[tuple[str, ...]], given_labels: Sequence[tuple[str, ...]], labels: tuple[str, ...] = LABELS
+) -> MultiLabelEvaluation:
+    """Evaluate a multi-label classifier that answers so."""
+    rows = [MultiLabelRow(text=str(number), labels=row) for number, row in enumerate(true)]
+    stand_in = StandIn(given_labels, labels, Task.MULTI_LABEL)
+    return evaluate_multi_label(cast("Classifier", stand_in), rows)
+
+
+several = st.lists(st.sampled_from(LABELS), unique=True, max_size=len(LABELS)).map(tuple)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(several, several), min_size=1, max_size=40))
+def test_the_figures_of_several_labels_are_scikit_learns(pairs: list[tuple[tuple[str, ...], tuple[str, ...]]]) -> None:
+    true, answered = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+    as_columns = MultiLabelBinarizer(classes=LABELS)
+    expected, found = as_columns.fit_transform(true), as_columns.transform(answered)
+    oracle = precision_recall_fscore_support(expected, found, zero_division=0)
+
+    evaluation = judge_several(true, answered)
+
+    assert evaluation.texts == len(pairs)
+    assert evaluation.subset_accuracy == pytest.approx(accuracy_score(expected, found))
+    assert evaluation.micro_f1 == pytest.approx(f1_score(expected, found, average="micro", zero_division=0))
+    assert evaluation.macro_f1 == pytest.approx(f1_score(expected, found, average="macro", zero_division=0))
+    assert tuple(evaluation.labels) == LABELS
+    for metrics, precision, recall, f1, support in zip(evaluation.labels.values(), *oracle, strict=True):
+        assert (metrics.precision, metrics.recall, metrics.f1) == pytest.approx((precision, recall, f1))
+        assert metrics.support == support
+
+
+def test_the_order_of_a_rows_labels_means_nothing() -> None:
+    evaluation = judge_several([("lost", "late"), ()], [("late", "lost"), ()])
+
+    assert (evaluation.subset_accuracy, evaluation.micro_f1) == (1, 1)
+
+
+def test_the_json_form_of_several_labels_is_plain() -> None:
+    value = json.loads(json.dumps(judge_several([("late", "lost"), ()], [("late",), ("lost",)], LABELS[:2]).to_json()))
+
+    assert value == {
+        "subset_accuracy": 0,
+        "micro_f1": 0.5,
+        "macro_f1": 0.5,
+        "texts": 2,
+        "labels": {
+            "late": {"precision": 1, "recall": 1, "f1": 1, "support": 1},
+            "lost": {"precision": 0, "recall": 0, "f1": 0, "support": 1},
+        },
+    }
+
+
+def test_an_unknown_label_among_several_is_named() -> None:
+    with pytest.raises(DatasetError, match=r"^row 2: .* found 'other'"):
+        judge_several([("late",), ("lost", "other")], [(), ()])
+    with pytest.raises(DatasetError, match="at least one labelled text"):
+        judge_several([], [])
+
+
+def test_each_kind_of_bundle_has_its_own_evaluation() -> None:
+    one, many = StandIn([]), StandIn([], task=Task.MULTI_LABEL)
+
+    with pytest.raises(UsageError, match="call evaluate_multi_label"):
+        evaluate(cast("Classifier", many), [Row("0", "late")])
+    with pytest.raises(UsageError, match="expected a multi-label bundle"):
+        evaluate_multi_label(cast("Classifier", one), [MultiLabelRow("0", ("late",))])

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from setfuse.runtime import (
     FORMAT_VERSION,
     BundleCorrupt,
+    BundleError,
     BundleFile,
     BundleNotFound,
     Manifest,
@@ -136,7 +137,44 @@ def test_a_manifest_takes_members_and_no_bare_strings(name: str) -> None:
     manifest = make_manifest(make_variant("fp32", "cpu"))
 
     with pytest.raises(TypeError, match=f"as {name}"):
-        dataclasses.replace(manifest, **{name: str(getattr(manifest, name))})
+        dataclasses.replace(manifest, **{name: str(getattr(manifest, name))})  # type: ignore[arg-type]
+
+
+ODD: list[Any] = [
+    *[None, True, 0, -1, 1.5, 10**400, float("nan"), float("inf")],
+    *["", "\ud800", "\0", [], [None], {}, {"a": 1}],
+]
+
+
+def places(value: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Give the way to every value of a JSON document."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, below in steps:
+        yield (*path, step)
+        yield from places(below, (*path, step))
+
+
+def test_no_odd_value_anywhere_gets_past_or_escapes(folder: Path) -> None:
+    path = folder / "bundle.json"
+    good = path.read_bytes()
+    read = 0
+
+    for *above, last in places(json.loads(good)):
+        for odd in ODD:
+            value = json.loads(good)
+            parent = value
+            for step in above:
+                parent = parent[step]
+            parent[last] = odd
+            path.write_text(json.dumps(value), encoding="utf-8")
+            try:
+                manifest = Manifest.read(folder)
+            except BundleError:
+                continue
+            read += 1
+            # What is read can be said and written: no NaN, no surrogate, no number beyond bounds.
+            json.dumps(manifest.to_json(), ensure_ascii=False, allow_nan=False).encode()
+    assert read > 0  # texts may be any, and sizes some
 
 
 def test_keys_that_this_release_does_not_know_are_ignored(folder: Path) -> None:

@@ -158,9 +158,10 @@ def _check_labels(classifier: Classifier, rows: Sequence[tuple[tuple[str, ...], 
     """
     if not rows:
         raise DatasetError("expected at least one labelled text to evaluate on, got none")
+    known = set(classifier.labels)
     for number, (labels, origin) in enumerate(rows, start=1):
         for label in labels:
-            if label not in classifier.labels:
+            if label not in known:
                 place = origin or f"row {number}"
                 raise DatasetError(
                     f"{place}: expected one of the bundle's labels ({', '.join(classifier.labels)}), found {label!r}"

@@ -95,6 +95,9 @@ def hub_asked(failure: str, advice: str = "check the name and the network, or pa
 
 def _reason(error: Exception) -> str:
     """Give what an exception of huggingface_hub says in its first lines: the status, and what it means."""
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
+        error = error.__cause__  # why it looked in the cache at all
     lines = [_REQUEST_ID.sub("", line).strip() for line in str(error).splitlines()]
-    said = [line.removeprefix("Got: ") for line in lines if line]
-    return " ".join(said[:2]).rstrip(".;: ") or type(error).__name__
+    return " ".join([line for line in lines if line][:2]).rstrip(".;: ") or type(error).__name__
