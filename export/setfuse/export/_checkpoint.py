@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import safetensors
-import safetensors.numpy
 
 from ._errors import CheckpointError, UnsupportedCheckpoint
+from ._heads import Head, read_head
 
 FloatArray = npt.NDArray[np.float32]
-
-HEAD_CONFIG = "head.json"
-HEAD_TENSORS = "head.safetensors"
-HEAD_FORMAT_VERSION = 1
 
 
 class PoolingMode(StrEnum):
@@ -53,21 +49,6 @@ class Encoder:
 
 
 @dataclass(frozen=True, slots=True)
-class LinearHead:
-    """A LogisticRegression.
-
-    Attributes:
-        coef: float64 (classes, dim), or (1, dim) of two classes.
-        intercept: float64 (classes,) or (1,).
-        classes: What the rows stand for, in scikit-learn's order.
-    """
-
-    coef: npt.NDArray[np.float64]
-    intercept: npt.NDArray[np.float64]
-    classes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What an export needs to know of a checkpoint.
 
@@ -87,7 +68,7 @@ class Checkpoint:
     encoder: Encoder
     pooling: PoolingMode
     normalize: bool
-    head: LinearHead
+    head: Head
     labels: tuple[str, ...]
     max_length: int
     tokenizer: str
@@ -98,7 +79,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     """Read and check a checkpoint that `setfuse train` wrote.
 
     Args:
-        folder: A sentence-transformers folder with `head.json`, `head.safetensors` and `config_setfit.json`.
+        folder: A sentence-transformers folder with `config_setfit.json` and a head as `read_head` takes it.
 
     Returns:
         The checkpoint, with all tensors in memory.
@@ -115,12 +96,12 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         )
     modules = _modules(folder)
     transformer = folder / modules["Transformer"]
-    head = _head(folder)
+    head = read_head(folder)
     setfit_config = _json(folder / "config_setfit.json")
     encoder = _encoder(transformer)
-    if head.coef.shape[1] != encoder.hidden:
+    if head.width != encoder.hidden:
         raise CheckpointError(
-            f"{folder / HEAD_TENSORS}: expected coef of the body's width {encoder.hidden}, found {head.coef.shape[1]}"
+            f"{folder}: expected a head that reads the body's width {encoder.hidden}, found {head.width}"
         )
     return Checkpoint(
         folder=folder,
@@ -270,47 +251,7 @@ def _pooling(path: Path) -> PoolingMode:
     return PoolingMode(modes[0])
 
 
-def _head(folder: Path) -> LinearHead:
-    path = folder / HEAD_CONFIG
-    if not path.is_file():
-        pickled = (folder / "model_head.pkl").is_file()
-        found = (
-            "SetFit's model_head.pkl, a pickle: not supported yet"
-            if pickled
-            else "none: a body without a head is trained first, with setfuse train"
-        )
-        raise CheckpointError(f"{path}: expected the head in head.json and head.safetensors, found {found}")
-    config = _json(path)
-    if config.get("format_version") != HEAD_FORMAT_VERSION:
-        raise UnsupportedCheckpoint(
-            f"{path}: expected format_version {HEAD_FORMAT_VERSION}, found {config.get('format_version')!r}; "
-            "upgrade setfuse, or train again"
-        )
-    if config.get("kind") != "LogisticRegression" or config.get("multi_target_strategy") is not None:
-        raise UnsupportedCheckpoint(
-            f"{path}: expected a LogisticRegression without a multi-target strategy, found {config.get('kind')!r} "
-            f"with {config.get('multi_target_strategy')!r}: not supported yet"
-        )
-    try:
-        tensors = safetensors.numpy.load_file(folder / HEAD_TENSORS)
-        coef, intercept = (tensors[name].astype(np.float64) for name in ("coef", "intercept"))
-        classes = tuple(str(label) for label in config["classes"])
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / HEAD_TENSORS}: expected coef and intercept, and classes in {HEAD_CONFIG} ({error!r})"
-        ) from error
-    rows = 1 if len(classes) == 2 else len(classes)  # noqa: PLR2004 - scikit-learn's binary case
-    if len(classes) < 2 or coef.ndim != 2 or coef.shape[0] != rows or intercept.shape != (rows,):  # noqa: PLR2004
-        raise CheckpointError(
-            f"{folder / HEAD_TENSORS}: expected coef ({rows}, dim) and intercept ({rows},) for {len(classes)} classes, "
-            f"found {coef.shape} and {intercept.shape}"
-        )
-    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-        raise CheckpointError(f"{folder / HEAD_TENSORS}: expected finite weights, found NaN or infinity")
-    return LinearHead(coef=coef, intercept=intercept, classes=classes)
-
-
-def _labels(folder: Path, setfit_config: Mapping[str, Any], head: LinearHead) -> tuple[str, ...]:
+def _labels(folder: Path, setfit_config: Mapping[str, Any], head: Head) -> tuple[str, ...]:
     labels = setfit_config.get("labels") or list(head.classes)
     if not isinstance(labels, list) or len(labels) != len(head.classes) or len(set(map(str, labels))) != len(labels):
         raise CheckpointError(

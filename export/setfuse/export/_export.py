@@ -165,7 +165,7 @@ def _manifest(source: Checkpoint, tokenizer: BundleFile, variants: Sequence[Vari
         tokenizer=tokenizer,
         variants=tuple(variants),
         provenance={
-            "head": "LogisticRegression",
+            "head": source.head.kind,
             "pooling": str(source.pooling),
             "normalize": source.normalize,
             "training": dict(source.training),

@@ -11,7 +11,7 @@ from ._checkpoint import Checkpoint, Encoder, PoolingMode
 from ._encoder import add_encoder
 from ._errors import UnsupportedCheckpoint
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
-from ._head import add_head
+from ._heads import add_head
 from ._layout import FloatLayout, Layout
 from ._pooling import add_normalize, add_pooling
 from ._quantize import quantize
