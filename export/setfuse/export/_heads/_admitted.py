@@ -70,6 +70,8 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
 """What only fitting needs: not even imported, an empty object stands for each."""
 
 ARRAYS: dict[str, tuple[str, ...]] = {
+    "__builtin__": ("bytes",),
+    "_codecs": ("encode",),
     "collections": ("OrderedDict",),
     "joblib.numpy_pickle": ("NumpyArrayWrapper",),
     "numpy": ("dtype", "ndarray"),

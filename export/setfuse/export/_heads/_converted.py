@@ -1,9 +1,11 @@
 """Read the estimators that are not linear: skl2onnx writes them, and their nodes are taken over."""
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import onnx
 
 from setfuse.export._errors import UnsupportedCheckpoint
@@ -95,7 +97,7 @@ def _labels(estimator: Any) -> tuple[int | None, tuple[Any, ...]]:
     for i, found in enumerate(classes):
         if not is_yes_or_no(found):
             raise UnsupportedCheckpoint(
-                f"{name_of(estimator)}: expected the classes 0 and 1 in each output, found {list(found)} in output "
+                f"{name_of(estimator)}: expected the classes 0 and 1 in each output, found {np.asarray(found).tolist()} in output "
                 f"{i}: not supported"
             )
     return len(classes), tuple(range(len(classes)))
@@ -123,12 +125,14 @@ def _convert(estimator: Any, scores: Scores, *, double: bool) -> onnx.ModelProto
         options["raw_scores"] = True
     tensor = DoubleTensorType if double else FloatTensorType
     try:
-        model = convert_sklearn(
-            estimator,
-            initial_types=[("embedding", tensor([None, width]))],
-            options={id(estimator): options},
-            target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
-        )
+        with warnings.catch_warnings():  # it reads attributes that scikit-learn deprecates
+            warnings.simplefilter("ignore")
+            model = convert_sklearn(
+                estimator,
+                initial_types=[("embedding", tensor([None, width]))],
+                options={id(estimator): options},
+                target_opset={"": OPSET, "ai.onnx.ml": ML_OPSET},
+            )
     except (
         AttributeError,
         ImportError,

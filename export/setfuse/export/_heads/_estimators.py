@@ -79,7 +79,7 @@ def read_part(estimator: Any) -> Part:
 
 def supported_sentence() -> str:
     """List what is supported, for errors."""
-    return f"supported are {', '.join([*LINEAR, *CONVERTED])}, and {', '.join(COMPOSED)} of these"
+    return f"supported are {', '.join([*LINEAR, 'SetFitHead', *CONVERTED])}, and {', '.join(COMPOSED)} of these"
 
 
 def supported_heads() -> list[tuple[str, str, str]]:

@@ -16,6 +16,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -88,7 +89,7 @@ def unpickle(path: Path, supported: str) -> Any:
             return unpickler.load()
     except _Refused as refused:
         raise UnsupportedCheckpoint(
-            f"{path}: the pickle asks for {refused}, which no supported head is made of; nothing was run; {supported}"
+            f"{path}: the pickle asks {refused}; no supported head needs that, and nothing was run; {supported}"
         ) from refused
     except OSError as error:
         raise CheckpointError(f"{path}: expected a pickled head, cannot read it: {error.strerror or error}") from error
@@ -137,6 +138,20 @@ class _Refused(Exception):
     """The pickle wants something that is not admitted; the text says what."""
 
 
+def _called(value: Any) -> str:
+    """Name a value without asking it: its own `repr` would be run."""
+    if isinstance(value, type | FunctionType | BuiltinFunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
+    return f"a {type(value).__name__} that is there already"
+
+
+def _new_bytes(text: str = "", encoding: str = "latin1") -> bytes:
+    """Stand for how pickles before protocol 3 write bytes."""
+    if encoding != "latin1":
+        raise Damaged(f"bytes in the encoding {encoding!r}")
+    return text.encode("latin1")
+
+
 def _new_array(subclass: Any, shape: Any, code: Any) -> npt.NDArray[Any]:
     if subclass is not np.ndarray or shape != (0,) or code != b"b":
         raise Damaged("an array that starts otherwise than numpy's do")
@@ -145,6 +160,8 @@ def _new_array(subclass: Any, shape: Any, code: Any) -> npt.NDArray[Any]:
 
 _MAKERS: dict[str, Callable[..., Any]] = {
     "OrderedDict": OrderedDict,
+    "bytes": _new_bytes,
+    "encode": _new_bytes,
     "_frombuffer": array_of,
     "_load_from_bytes": new_storage,
     "_rebuild_parameter": new_parameter,
@@ -195,7 +212,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of i
         if name in LEFT_OUT.get(module, ()):
             return LeftOut
         if name not in ESTIMATORS.get(module, ()):
-            raise _Refused(f"{module}.{name}")
+            raise _Refused(f"for {module}.{name}")
         found = getattr(importlib.import_module(module), name)
         self._classes.add(found)
         return found
@@ -210,7 +227,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of i
         function = self.stack[-1]
         known = any(function is maker for maker in (LeftOut, *_MAKERS.values()))
         if not known or not isinstance(arguments, tuple) or (function is OrderedDict and arguments):
-            raise _Refused(f"to call {function!r:.80}")
+            raise _Refused(f"to call {_called(function)}")
         made = function(*arguments)
         if function in {_new_array, new_dtype, new_tree}:
             self._unfilled[id(made)] = made
@@ -232,7 +249,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of i
         elif isinstance(cls, type) and cls in self._classes and arguments == ():
             made = object.__new__(cls)
         else:
-            raise _Refused(f"to make {cls!r:.80} of {arguments!r:.80}")
+            raise _Refused(f"to make {_called(cls)} of something")
         self._unfilled[id(made)] = made
         self.stack[-1] = made
 
@@ -247,7 +264,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of i
         if isinstance(made, LeftOut):
             return
         if self._unfilled.pop(id(made), None) is not made:
-            raise _Refused(f"to change {made!r:.80}")
+            raise _Refused(f"to change {_called(made)}")
         if isinstance(made, Wrapper):
             made.take(state)
             self.stack[-1] = self._read_array(made)
@@ -287,7 +304,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of i
         """
         elements = count(wrapper.shape, wrapper.dtype)
         if wrapper.subclass is not np.ndarray:
-            raise _Refused(f"an array of the kind {wrapper.subclass!r:.80}")
+            raise _Refused(f"for an array of the kind {_called(wrapper.subclass)}")
         dtype: Any = wrapper.dtype
         if dtype.kind == "O":  # a pickle inside the pickle, under the same rules
             array = type(self)(self.file).load()
