@@ -1,5 +1,7 @@
 """Fitted heads of every supported kind, on made-up embeddings, and a graph of the head alone."""
 
+import copy
+import functools
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -202,14 +204,19 @@ def fit(estimator: Any, x: npt.ArrayLike, y: npt.ArrayLike) -> Any:
     return make_quietly(lambda: estimator.fit(x, y))
 
 
+@functools.cache
+def _fitted(make: Maker, classes: int) -> Any:
+    return fit(make_quietly(make), *(training_set(NAMES[:classes]) if classes else multi_label_set()))
+
+
 def fitted(make: Maker, classes: int) -> Any:
-    """Fit an estimator to as many classes."""
-    return fit(make_quietly(make), *training_set(NAMES[:classes]))
+    """Fit an estimator to as many classes; what comes back may be changed."""
+    return copy.deepcopy(_fitted(make, classes))
 
 
 def fitted_multi_label(make: Maker) -> Any:
-    """Fit an estimator to LABELS labels."""
-    return fit(make(), *multi_label_set())
+    """Fit an estimator to LABELS labels; what comes back may be changed."""
+    return copy.deepcopy(_fitted(make, 0))
 
 
 def saved(folder: Path, estimator: Any, **options: Any) -> Path:

@@ -128,7 +128,8 @@ SECOND_ORACLE = [
 ]
 
 
-# skl2onnx 1.20 gives a LinearDiscriminantAnalysis of two classes the sigmoid of twice the decision, unlike scikit-learn.
+# skl2onnx 1.20 gives a LinearDiscriminantAnalysis of two classes the sigmoid of twice its decision; scikit-learn does
+# not.
 @pytest.mark.parametrize(
     ("name", "classes"),
     [(name, n) for name in SECOND_ORACLE for n in (2, 3) if (name, n) != ("LinearDiscriminantAnalysis", 2)],

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 
 from setfuse.export import read_checkpoint
-from setfuse.export._checkpoint import Checkpoint, LinearHead
+from setfuse.export._checkpoint import Checkpoint
 from setfuse.export._fuse import fuse
+from setfuse.export._heads._estimators import read_estimator
+from setfuse.export._heads._formulas import Linear
 from setfuse.export._oracle import TorchOracle
 from setfuse.runtime import Precision
 from tests.models import LONG_TEXT, TEXTS, make_body, make_checkpoint
@@ -121,14 +123,6 @@ def test_query_key_and_value_are_one_product_and_the_last_layer_of_cls_pooling_c
     assert last.shape == (3, 1, 32)
 
 
-def head_of(classifier: LogisticRegression) -> LinearHead:
-    return LinearHead(
-        coef=classifier.coef_.astype(np.float64),
-        intercept=classifier.intercept_.astype(np.float64),
-        classes=tuple(map(str, classifier.classes_)),
-    )
-
-
 @pytest.mark.parametrize("classes", [2, 3, 20])
 def test_the_head_is_scikit_learns_predict_proba(tiny_checkpoint: Path, classes: int) -> None:
     checkpoint = read_checkpoint(tiny_checkpoint)
@@ -136,7 +130,7 @@ def test_the_head_is_scikit_learns_predict_proba(tiny_checkpoint: Path, classes:
     x = rng.normal(size=(40 * classes, 32))
     classifier = LogisticRegression(C=100, max_iter=1000).fit(x, np.arange(len(x)) % classes)
     labels = tuple(f"label {number}" for number in range(classes))
-    graph = Graph(replace(checkpoint, head=head_of(classifier), labels=labels))
+    graph = Graph(replace(checkpoint, head=read_estimator(classifier), labels=labels))
 
     probabilities, embeddings = graph.answer([text for text in TEXTS if text])
 
@@ -147,7 +141,9 @@ def test_the_head_is_scikit_learns_predict_proba(tiny_checkpoint: Path, classes:
 
 def test_a_head_that_is_sure_of_itself_stays_finite(tiny_checkpoint: Path) -> None:
     checkpoint = read_checkpoint(tiny_checkpoint)
-    head = replace(checkpoint.head, coef=checkpoint.head.coef * 1e4)
+    formula = checkpoint.head.formula
+    assert isinstance(formula, Linear)
+    head = replace(checkpoint.head, formula=replace(formula, coef=formula.coef * 1e4))
 
     probabilities, _ = Graph(replace(checkpoint, head=head)).answer(list(TEXTS))
 

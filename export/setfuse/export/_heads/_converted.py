@@ -97,8 +97,8 @@ def _labels(estimator: Any) -> tuple[int | None, tuple[Any, ...]]:
     for i, found in enumerate(classes):
         if not is_yes_or_no(found):
             raise UnsupportedCheckpoint(
-                f"{name_of(estimator)}: expected the classes 0 and 1 in each output, found {np.asarray(found).tolist()} in output "
-                f"{i}: not supported"
+                f"{name_of(estimator)}: expected the classes 0 and 1 in each output, found "
+                f"{np.asarray(found).tolist()} in output {i}: not supported"
             )
     return len(classes), tuple(range(len(classes)))
 

@@ -146,7 +146,11 @@ def _called(value: Any) -> str:
 
 
 def _new_bytes(text: str = "", encoding: str = "latin1") -> bytes:
-    """Stand for how pickles before protocol 3 write bytes."""
+    """Stand for how pickles before protocol 3 write bytes.
+
+    Raises:
+        Damaged: They are in another encoding than pickle's.
+    """
     if encoding != "latin1":
         raise Damaged(f"bytes in the encoding {encoding!r}")
     return text.encode("latin1")
