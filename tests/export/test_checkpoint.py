@@ -1,6 +1,7 @@
 """Reading checkpoints: what is supported, and what each defect is called."""
 
 import json
+import pickle
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -57,9 +58,14 @@ def tensor(file: str, name: str, new: Callable[[np.ndarray], np.ndarray | None])
     return change
 
 
-def pickled_head(folder: Path) -> None:
-    (folder / "head.json").unlink()
-    (folder / "model_head.pkl").write_bytes(b"not looked into")
+def pickled_head(data: bytes) -> Change:
+    """Leave a pickle in the place of our own head."""
+
+    def change(folder: Path) -> None:
+        (folder / "head.json").unlink()
+        (folder / "model_head.pkl").write_bytes(data)
+
+    return change
 
 
 def setfit_normalizes(folder: Path) -> None:
@@ -228,11 +234,12 @@ def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -
             r"the body's width 64, found 32",
         ),
         (remove("1_Pooling/config.json"), CheckpointError, r"1_Pooling/config.json: expected this file"),
-        (remove("head.json"), CheckpointError, r"head.json: expected the head in head.json.*found none"),
-        (pickled_head, CheckpointError, r"found SetFit's model_head.pkl, a pickle: not supported yet"),
+        (remove("head.json"), CheckpointError, r"expected the head in head.json .* or in model_head.pkl, found none"),
+        (pickled_head(b"no pickle"), CheckpointError, r"model_head.pkl: expected a pickled head, found damage"),
+        (pickled_head(pickle.dumps(print)), UnsupportedCheckpoint, r"asks for builtins.print; no supported head"),
         (edit("head.json", format_version=2), UnsupportedCheckpoint, r"expected format_version 1, found 2"),
         (edit("head.json", kind="LinearSVC"), UnsupportedCheckpoint, r"found 'LinearSVC'"),
-        (edit("head.json", multi_target_strategy="one-vs-rest"), UnsupportedCheckpoint, r"one-vs-rest"),
+        (edit("head.json", multi_target_strategy="classifier-chain"), UnsupportedCheckpoint, r"classifier-chain"),
         (remove("head.safetensors"), CheckpointError, r"head.safetensors: expected coef and intercept"),
         (tensor("head.safetensors", "intercept", lambda _: None), CheckpointError, r"expected coef and intercept"),
         (tensor("head.safetensors", "coef", lambda c: c[:2]), CheckpointError, r"coef \(3, dim\) .*found \(2, 32\)"),

@@ -15,6 +15,7 @@ import setfuse.export._export as export_module
 from setfuse.export import ParityError, export, read_checkpoint
 from setfuse.export._check_texts import CHECK_TEXTS
 from setfuse.export._checkpoint import Checkpoint
+from setfuse.export._heads._formulas import Linear
 from setfuse.export._modules import Pooling, PoolingMode
 from setfuse.export._oracle import TorchOracle
 from setfuse.export._validate import check_interface
@@ -211,7 +212,9 @@ def test_a_slightly_wrong_head_is_refused(
     tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     head = read_checkpoint(tiny_checkpoint).head
-    sabotage(monkeypatch, head=replace(head, intercept=head.intercept + np.asarray([1e-4, 0, 0])))
+    assert isinstance(head.formula, Linear)
+    wrong = replace(head.formula, intercept=head.formula.intercept + np.asarray([1e-4, 0, 0]))
+    sabotage(monkeypatch, head=replace(head, formula=wrong))
 
     with pytest.raises(ParityError, match="probabilities: expected at most"):
         export(tiny_checkpoint, tmp_path / "bundle")

@@ -16,8 +16,10 @@ from sentence_transformers.sentence_transformer.modules import Dense, Dropout, L
 from sklearn.linear_model import LogisticRegression
 
 from setfuse.export import read_checkpoint
-from setfuse.export._checkpoint import Checkpoint, LinearHead
+from setfuse.export._checkpoint import Checkpoint
 from setfuse.export._fuse import fuse
+from setfuse.export._heads._estimators import read_estimator
+from setfuse.export._heads._formulas import Linear
 from setfuse.export._oracle import TorchOracle
 from setfuse.runtime import Precision
 from tests.models import FAMILIES, LONG_TEXT, TEXTS, make_body, make_checkpoint
@@ -179,14 +181,6 @@ def test_mpnets_buckets_are_transformers_at_every_distance() -> None:
     assert _bucket_numbers(514) == MPNetEncoder.relative_position_bucket(distances).tolist()
 
 
-def head_of(classifier: LogisticRegression) -> LinearHead:
-    return LinearHead(
-        coef=classifier.coef_.astype(np.float64),
-        intercept=classifier.intercept_.astype(np.float64),
-        classes=tuple(map(str, classifier.classes_)),
-    )
-
-
 @pytest.mark.parametrize("classes", [2, 3, 20])
 def test_the_head_is_scikit_learns_predict_proba(tiny_checkpoint: Path, classes: int) -> None:
     checkpoint = read_checkpoint(tiny_checkpoint)
@@ -194,7 +188,7 @@ def test_the_head_is_scikit_learns_predict_proba(tiny_checkpoint: Path, classes:
     x = rng.normal(size=(40 * classes, 32))
     classifier = LogisticRegression(C=100, max_iter=1000).fit(x, np.arange(len(x)) % classes)
     labels = tuple(f"label {number}" for number in range(classes))
-    graph = Graph(replace(checkpoint, head=head_of(classifier), labels=labels))
+    graph = Graph(replace(checkpoint, head=read_estimator(classifier), labels=labels))
 
     probabilities, embeddings = graph.answer([text for text in TEXTS if text])
 
@@ -205,7 +199,9 @@ def test_the_head_is_scikit_learns_predict_proba(tiny_checkpoint: Path, classes:
 
 def test_a_head_that_is_sure_of_itself_stays_finite(tiny_checkpoint: Path) -> None:
     checkpoint = read_checkpoint(tiny_checkpoint)
-    head = replace(checkpoint.head, coef=checkpoint.head.coef * 1e4)
+    formula = checkpoint.head.formula
+    assert isinstance(formula, Linear)
+    head = replace(checkpoint.head, formula=replace(formula, coef=formula.coef * 1e4))
 
     probabilities, _ = Graph(replace(checkpoint, head=head)).answer(list(TEXTS))
 

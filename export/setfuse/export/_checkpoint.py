@@ -3,49 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import safetensors
-import safetensors.numpy
-
-from setfuse.runtime import HubError, Scores, find_on_hub
+from setfuse.runtime import HubError, find_on_hub
 
 from ._encoder import Encoder
-from ._errors import CheckpointError, UnsupportedCheckpoint
+from ._errors import CheckpointError
 from ._families import read_encoder
+from ._heads import Head, read_head
 from ._json import read_object
 from ._modules import Module, Pooling, read_modules, transformer_folder
 from ._tokenizer import count_prompt_tokens, read_tokenizer
-
-HEAD_CONFIG = "head.json"
-HEAD_TENSORS = "head.safetensors"
-HEAD_FORMAT_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class LinearHead:
-    """A LogisticRegression.
-
-    Attributes:
-        coef: float64 (classes, dim), or (1, dim) of two classes.
-        intercept: float64 (classes,) or (1,).
-        classes: What the rows stand for, in scikit-learn's order.
-    """
-
-    multi_label: ClassVar[bool] = False
-    has_steps: ClassVar[bool] = False
-    scores: ClassVar[Scores] = Scores.PROBABILITIES
-    kind: ClassVar[str] = "LogisticRegression"
-
-    def answer(self, embeddings: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Replaced by the heads package."""
-        return np.asarray(embeddings)
-
-    coef: npt.NDArray[np.float64]
-    intercept: npt.NDArray[np.float64]
-    classes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +41,7 @@ class Checkpoint:
     modules: tuple[Module, ...]
     width: int
     normalize_embeddings: bool
-    head: LinearHead
+    head: Head
     labels: tuple[str, ...]
     max_length: int
     tokenizer: str
@@ -103,7 +71,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         )
     transformer = transformer_folder(folder)
     encoder = read_encoder(transformer)
-    head = _head(folder)
+    head = read_head(folder)
     setfit_config = read_object(folder / "config_setfit.json", optional=True)
     normalize = bool(setfit_config.get("normalize_embeddings", False))
     max_length = _max_length(transformer, encoder.max_length)
@@ -115,10 +83,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             f"{folder}: expected a prompt that leaves room for a text, found {prompt_tokens} tokens of {max_length}"
         )
     body = read_modules(folder, encoder.hidden, normalize=normalize, prompt_tokens=prompt_tokens)
-    if head.coef.shape[1] != body.width:
-        raise CheckpointError(
-            f"{folder / HEAD_TENSORS}: expected coef of the body's width {body.width}, found {head.coef.shape[1]}"
-        )
+    if head.width != body.width:
+        raise CheckpointError(f"{folder}: expected a head that reads the body's width {body.width}, found {head.width}")
     return Checkpoint(
         folder=folder,
         encoder=encoder,
@@ -160,47 +126,7 @@ def _prompt(folder: Path) -> str:
     return str(prompts[name])
 
 
-def _head(folder: Path) -> LinearHead:
-    path = folder / HEAD_CONFIG
-    if not path.is_file():
-        pickled = (folder / "model_head.pkl").is_file()
-        found = (
-            "SetFit's model_head.pkl, a pickle: not supported yet"
-            if pickled
-            else "none: a body without a head is trained first, with setfuse train"
-        )
-        raise CheckpointError(f"{path}: expected the head in head.json and head.safetensors, found {found}")
-    config = read_object(path)
-    if config.get("format_version") != HEAD_FORMAT_VERSION:
-        raise UnsupportedCheckpoint(
-            f"{path}: expected format_version {HEAD_FORMAT_VERSION}, found {config.get('format_version')!r}; "
-            "upgrade setfuse, or train again"
-        )
-    if config.get("kind") != "LogisticRegression" or config.get("multi_target_strategy") is not None:
-        raise UnsupportedCheckpoint(
-            f"{path}: expected a LogisticRegression without a multi-target strategy, found {config.get('kind')!r} "
-            f"with {config.get('multi_target_strategy')!r}: not supported yet"
-        )
-    try:
-        tensors = safetensors.numpy.load_file(folder / HEAD_TENSORS)
-        coef, intercept = (tensors[name].astype(np.float64) for name in ("coef", "intercept"))
-        classes = tuple(str(label) for label in config["classes"])
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / HEAD_TENSORS}: expected coef and intercept, and classes in {HEAD_CONFIG} ({error!r})"
-        ) from error
-    rows = 1 if len(classes) == 2 else len(classes)  # noqa: PLR2004 - scikit-learn's binary case
-    if len(classes) < 2 or coef.ndim != 2 or coef.shape[0] != rows or intercept.shape != (rows,):  # noqa: PLR2004
-        raise CheckpointError(
-            f"{folder / HEAD_TENSORS}: expected coef ({rows}, dim) and intercept ({rows},) for {len(classes)} classes, "
-            f"found {coef.shape} and {intercept.shape}"
-        )
-    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-        raise CheckpointError(f"{folder / HEAD_TENSORS}: expected finite weights, found NaN or infinity")
-    return LinearHead(coef=coef, intercept=intercept, classes=classes)
-
-
-def _labels(folder: Path, setfit_config: Mapping[str, Any], head: LinearHead) -> tuple[str, ...]:
+def _labels(folder: Path, setfit_config: Mapping[str, Any], head: Head) -> tuple[str, ...]:
     labels = setfit_config.get("labels") or list(head.classes)
     if not isinstance(labels, list) or len(labels) != len(head.classes) or len(set(map(str, labels))) != len(labels):
         raise CheckpointError(

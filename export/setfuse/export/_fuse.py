@@ -13,7 +13,7 @@ from ._encoder import Encoder
 from ._encoder_graph import add_encoder
 from ._fp16 import Fp16Layout
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
-from ._head import add_head
+from ._heads import add_head
 from ._layout import FloatLayout, Layout
 from ._modules_graph import add_modules, add_pooling
 from ._quantize import quantize

@@ -2,12 +2,10 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sklearn.linear_model import LogisticRegression
 
-from ._checkpoint import Checkpoint, LinearHead
+from ._checkpoint import Checkpoint
 from ._validate import Answers
 
 
@@ -20,7 +18,7 @@ class TorchOracle:
             str(checkpoint.folder), device="cpu", local_files_only=True, model_kwargs={"dtype": torch.float32}
         )
         self._normalize = checkpoint.normalize_embeddings
-        self._head = _scikit_learn_head(checkpoint.head)
+        self._head = checkpoint.head
 
     def answer(self, texts: Sequence[str], *, batch_size: int) -> Answers:
         """Embed and classify."""
@@ -31,13 +29,4 @@ class TorchOracle:
             convert_to_numpy=True,
             show_progress_bar=False,
         )
-        return Answers(probabilities=self._head.predict_proba(embeddings), embeddings=embeddings)
-
-
-def _scikit_learn_head(head: LinearHead) -> LogisticRegression:
-    classifier = LogisticRegression()
-    classifier.coef_ = head.coef
-    classifier.intercept_ = head.intercept
-    classifier.classes_ = np.arange(len(head.classes))
-    classifier.n_features_in_ = head.coef.shape[1]
-    return classifier
+        return Answers(probabilities=self._head.answer(embeddings), embeddings=embeddings)
