@@ -7,6 +7,16 @@ const FORMAT_VERSIONS = [1, 2];
 const SCORES = ["probabilities", "decision_scores"];
 const BATCH_SIZE = 16;
 
+const SESSION_OPTIONS = {
+  logSeverityLevel: 3, // errors; they also arrive as exceptions
+  extra: {
+    session: {
+      x64quantprecision: "1", // without VNNI, sums of 8-bit products overflow unless the engine is told to be exact
+      intra_op: { allow_spinning: "0" }, // a waiting thread that spins burns a core between the calls of a service
+    },
+  },
+};
+
 /** Something about the bundle or the request that the user can mend; the message says what. */
 export class BundleError extends Error {}
 
@@ -20,18 +30,17 @@ export class Classifier {
    * @param {Function} parts.Tokenizer The class of "@huggingface/tokenizers".
    * @param {(name: string) => Promise<Uint8Array>} parts.read Reads a file of the bundle; rejects where there is none.
    * @param {string} [parts.precision] "fp32" or "int8".
-   * @param {object} [parts.sessionOptions] What the engine's InferenceSession.create takes.
    * @returns {Promise<Classifier>}
    * @throws {BundleError} The bundle is missing, damaged or of another format, or has no such graph.
    */
-  static async load({ ort, Tokenizer, read, precision = "fp32", sessionOptions = {} }) {
+  static async load({ ort, Tokenizer, read, precision = "fp32" }) {
     const manifest = checked(parsed(await required(read, "bundle.json"), "bundle.json"));
     const variant = chosen(manifest, precision);
     const { file, bytes } = manifest.tokenizer;
     const definition = parsed(await required(read, file, bytes), file);
     const model = await required(read, variant.file, variant.bytes);
     const tokenizer = await accepted(file, "the tokenizers package", () => new Tokenizer(definition, {}));
-    const session = await accepted(variant.file, "the engine", () => ort.InferenceSession.create(model, sessionOptions));
+    const session = await accepted(variant.file, "the engine", () => ort.InferenceSession.create(model, SESSION_OPTIONS));
     return new Classifier(ort, manifest, variant, tokenizer, session);
   }
 
@@ -67,17 +76,21 @@ export class Classifier {
   /**
    * Give the score of every label for each text.
    *
-   * A graph with a mask runs 16 texts at a time, padded to the longest. One without (int8) must never see padding, so
-   * it runs text by text.
+   * A graph with a mask runs 16 texts of like length at a time, padded to the longest. One without (int8) must never
+   * see padding, so it runs text by text.
    *
    * @param {string[]} texts
    * @returns {Promise<number[][]>} One row a text, in the order of labels.
    */
   async scores(texts) {
     const size = this.takesMask ? BATCH_SIZE : 1;
-    const rows = [];
-    for (let start = 0; start < texts.length; start += size) {
-      rows.push(...(await this.#run(texts.slice(start, start + size).map((text) => this.encode(text)))));
+    const ids = texts.map((text) => this.encode(text));
+    const order = [...ids.keys()].sort((a, b) => ids[b].length - ids[a].length);
+    const rows = new Array(texts.length);
+    for (let start = 0; start < order.length; start += size) {
+      const batch = order.slice(start, start + size);
+      const scores = await this.#run(batch.map((index) => ids[index]));
+      batch.forEach((index, position) => { rows[index] = scores[position]; });
     }
     return rows;
   }
@@ -133,7 +146,7 @@ function checked(manifest) {
 function chosen(manifest, precision) {
   const found = manifest.variants.find((variant) => variant.precision === precision && variant.target === "cpu");
   if (!found) {
-    const has = manifest.variants.map((variant) => `${variant.precision}/${variant.target}`).join(", ");
+    const has = manifest.variants.map((variant) => `${variant.precision}/${variant.target}`).join(", ") || "none";
     throw new BundleError(`bundle.json: expected a ${precision}/cpu graph, found ${has}; export it, or ask for another`);
   }
   return found;

@@ -10,7 +10,6 @@ import * as ort from "onnxruntime-node";
 import { BundleError, Classifier } from "../bundle.mjs";
 
 const USAGE = 'usage: node classify.mjs [--precision fp32|int8] BUNDLE "a text" ...';
-const LOG_ERRORS_ONLY = 3;
 
 function argumentsOf(argv) {
   const { values, positionals } = parseArgs({
@@ -39,7 +38,6 @@ async function main(argv) {
       Tokenizer,
       read: (name) => readFile(join(wanted.bundle, name)),
       precision: wanted.precision,
-      sessionOptions: { logSeverityLevel: LOG_ERRORS_ONLY },
     });
     for (const { label, score } of await classifier.classify(wanted.texts)) {
       console.log(`${label}\t${score.toFixed(4)}`);

@@ -14,13 +14,8 @@ const ort = require(engine);
 const { Tokenizer } = require("@huggingface/tokenizers");
 const { Classifier } = await import(pathToFileURL(resolve(folder, "..", "bundle.mjs")));
 
-const classifier = await Classifier.load({
-  ort,
-  Tokenizer,
-  read: (name) => readFile(join(bundle, name)),
-  precision,
-  sessionOptions: { logSeverityLevel: 3 },
-});
+const read = (name) => readFile(join(bundle, name));
+const classifier = await Classifier.load({ ort, Tokenizer, read, precision });
 const texts = JSON.parse(await text(process.stdin));
 const ids = texts.map((one) => classifier.encode(one));
-console.log(JSON.stringify({ ids, scores: await classifier.scores(texts), maxLength: classifier.maxLength }));
+console.log(JSON.stringify({ ids, scores: await classifier.scores(texts) }));
