@@ -7,6 +7,7 @@ import sys
 from setfuse.runtime import Command, Precision, read_rows
 
 from ._export import export
+from ._triton import check_triton_output, write_triton_repository
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -22,12 +23,20 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate-on", metavar="DATA.jsonl", help="labelled texts to calibrate int8 on; default: built-in ones"
     )
+    parser.add_argument(
+        "--triton",
+        metavar="REPOSITORY",
+        help="also write the bundle's fp32 graph (or what it has instead) as a model of this Triton model repository, "
+        "named as BUNDLE is",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
 
 
 def _export(options: argparse.Namespace) -> None:
     own_texts = {"calibrate_on": [row.text for row in read_rows(options.calibrate_on)]} if options.calibrate_on else {}
+    if options.triton:
+        check_triton_output(options.out, options.triton, overwrite=options.overwrite)
     manifest = export(
         options.checkpoint,
         options.out,
@@ -36,6 +45,8 @@ def _export(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
+    if options.triton:
+        model = write_triton_repository(options.out, options.triton, overwrite=options.overwrite)
     if options.json:
         print(json.dumps(manifest.to_json(), ensure_ascii=False))
         return
@@ -46,6 +57,8 @@ def _export(options: argparse.Namespace) -> None:
                 f"  against torch on {variant.parity.texts} texts: probabilities off by at most "
                 f"{variant.parity.max_probability_difference:.1e}, {variant.parity.label_agreement:.1%} same labels"
             )
+    if options.triton:
+        print(f"{model}: a model for Triton; tritonserver --model-repository={options.triton}")
     print(f'next: setfuse predict {options.out} "a text"')
 
 
