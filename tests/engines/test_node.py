@@ -55,7 +55,7 @@ DIFFERENT = {
     "ΣΊΣΥΦΟΣ": "a capital sigma at the end of a word",
     "see 𠀀now": "an ideograph above U+FFFF next to a letter or to another such ideograph",
     "𠀀𠀀": "an ideograph above U+FFFF next to a letter or to another such ideograph",
-    "well⹃then": "a character that is younger than Unicode 9",
+    "well⹃then": "a mark, a punctuation sign or a format character that is newer than Unicode 8",
 }
 """Texts that npm's tokenizers package cuts otherwise than Python's; examples/node/README.md lists why."""
 
