@@ -8,6 +8,7 @@ from setfuse.runtime import Command, Parity, Precision, read_texts
 
 from ._calibration_texts import CALIBRATION_TEXTS
 from ._export import DEFAULT_PRECISIONS, export
+from ._triton import check_triton_output, write_triton_repository
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +32,19 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--allow-mismatch", action="store_true", help="write graphs that are further from torch than they should be"
     )
+    parser.add_argument(
+        "--triton",
+        metavar="REPOSITORY",
+        help="also write the bundle's fp32 graph (or what it has instead) as a model of this Triton model repository, "
+        "named as BUNDLE is",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
 
 
 def _export(options: argparse.Namespace) -> None:
+    if options.triton:
+        check_triton_output(options.out, options.triton, overwrite=options.overwrite)
     manifest = export(
         options.checkpoint,
         options.out,
@@ -46,6 +55,8 @@ def _export(options: argparse.Namespace) -> None:
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
+    if options.triton:
+        model = write_triton_repository(options.out, options.triton, overwrite=options.overwrite)
     if options.json:
         print(json.dumps(manifest.to_json(), ensure_ascii=False))
         return
@@ -53,6 +64,8 @@ def _export(options: argparse.Namespace) -> None:
         print(f"{options.out}/{variant.file.file}: {variant}, {variant.file.bytes / 1e6:.1f} MB")
         if variant.parity:
             _print_parity(variant.parity)
+    if options.triton:
+        print(f"{model}: a model for Triton; tritonserver --model-repository={options.triton}")
     print(f'next: setfuse predict {options.out} "a text"')
 
 
