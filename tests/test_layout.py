@@ -67,11 +67,12 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
 
     expected = {
         "train": "BaseModelNotFound TrainingArguments TrainingDiverged TrainingError TrainingResult train",
-        "export": "Checkpoint CheckpointError ExportError ParityError UnsupportedCheckpoint export read_checkpoint",
+        "export": "CheckReport CheckedOutput Checkpoint CheckpointError ExportError GraphError ParityError Reason "
+        "UnsupportedCheckpoint check export read_checkpoint",
         "runtime": "FORMAT_VERSION BundleCorrupt BundleError BundleFile BundleNotFound Classifier Command DatasetError "
         "Evaluation InvalidText LabelMetrics Manifest MissingExtra OutputExists Parity Precision Prediction Row "
-        "Scores SetfuseError Target Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate new_folder "
-        "read_rows require_extra",
+        "Scores SetfuseError Target Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate "
+        "new_folder read_rows require_extra",
     }
     assert done.stdout.split() == expected[stage].split()
 
