@@ -52,7 +52,7 @@ class Case:
     @property
     def ran(self) -> npt.NDArray[np.bool_]:
         """Whether the graph answered each text, (texts,)."""
-        ran: npt.NDArray[np.bool_] = ~np.isnan(self.alone.rows).any(axis=1)
+        ran: npt.NDArray[np.bool_] = np.logical_not(np.isnan(self.alone.rows).any(axis=1))
         return ran
 
     def predict(self, tokens: Sequence[Tokens], recipe: Recipe) -> FloatArray | None:

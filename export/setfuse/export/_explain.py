@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._batches import Batch
-from ._body_changes import BodyChange, Part, body_changes, combinations
+from ._body_changes import Part, body_changes, combinations
 from ._case import Case
 from ._explain_inputs import cut_inside, ids_differ, inputs_swapped, run_fails
 from ._explain_numbers import depends_on_batch, dynamic_int8, float16, head_or_body, static_int8
@@ -102,33 +102,34 @@ def _search(
     tokens: list[Tokens] | None = None,
 ) -> Explanation | None:
     """Try combinations of changes, the smallest first, and take the nearest of the first size that explains."""
-    changes = body_changes(case.reference)
-    if all(batch.mask.all() for batch in batches):
-        parts = [part for part in parts if part is not Part.PADDING]
-    if case.output.role is not OutputRole.SCORES:
-        scores = (UNCHANGED,)
-    if case.output.role is OutputRole.TOKENS:  # pooled by the checkpoint itself
-        parts = [part for part in parts if part is Part.PADDING]
+    parts, scores = _applicable(case, batches, parts, scores)
     known = {} if tokens is None else {False: tokens}
     for attends in (False, True) if Part.PADDING in parts else (start.attends_padding,):
         if attends not in known:
             known[attends] = case.reference.tokens(batches, Recipe(attends_padding=attends))
     answered = ~np.isnan(found).any(axis=1)
-    best: dict[int, tuple[float, tuple[BodyChange, ...], Recipe, ScoreChange, FloatArray]] = {}
-    for combination, recipe in combinations(changes, start, parts):
+    best: dict[int, tuple[float, Explanation]] = {}
+    for combination, recipe in combinations(body_changes(case.reference), start, parts):
         predicted = case.predict(known[recipe.attends_padding], recipe)
         if predicted is None or predicted.shape != found.shape:
             continue
         for change in scores:
-            size = len(combination) + (change is not UNCHANGED and len(scores) > 1)
+            new = () if len(scores) == 1 or change is UNCHANGED else (change,)
+            size = len(combination) + len(new)
             residual = change.residual(found[answered], predicted[answered])
             if size and residual <= EXPLAINS * difference and residual < best.get(size, (np.inf,))[0]:
-                best[size] = (residual, combination, recipe, change, predicted)
-    if not best:
-        return None
-    residual, combination, recipe, change, predicted = best[min(best)]
-    reasons = [Reason(one.name, one.sentence) for one in combination]
-    if change is not UNCHANGED and len(scores) > 1:
-        labels = in_graphs_order(case.subject.labels, found[answered], predicted[answered])
-        reasons.append(Reason(change.name, change.sentence.format(labels=labels)))
-    return Explanation(tuple(reasons), predicted, recipe, change)
+                labels = in_graphs_order(case.subject.labels, found[answered], predicted[answered])
+                reasons = [Reason(one.name, one.sentence.format(labels=labels)) for one in (*combination, *new)]
+                best[size] = residual, Explanation(tuple(reasons), predicted, recipe, change)
+    return best[min(best)][1] if best else None
+
+
+def _applicable(
+    case: Case, batches: Sequence[Batch], parts: Sequence[Part], scores: Sequence[ScoreChange]
+) -> tuple[Sequence[Part], Sequence[ScoreChange]]:
+    """Leave out what cannot be seen in this output, or in these batches."""
+    if all(batch.mask.all() for batch in batches):
+        parts = [part for part in parts if part is not Part.PADDING]
+    if case.output.role is OutputRole.TOKENS:  # pooled by the checkpoint itself
+        parts = [part for part in parts if part is Part.PADDING]
+    return parts, scores if case.output.role is OutputRole.SCORES else (UNCHANGED,)
