@@ -38,7 +38,7 @@ class Faulty(nn.Module):
 
     def __init__(self, checkpoint: Path, fault: Fault) -> None:
         super().__init__()
-        body = SentenceTransformer(str(checkpoint), device="cpu")
+        body = SentenceTransformer(str(checkpoint), device="cpu", model_kwargs={"attn_implementation": "eager"})
         self.transformer = body[0].model
         self.pooling = fault.pooling or body[1].pooling_mode
         has_normalize = len(json.loads((checkpoint / "modules.json").read_text(encoding="utf-8"))) == 3

@@ -67,8 +67,8 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
 
     expected = {
         "train": "BaseModelNotFound TrainingArguments TrainingDiverged TrainingError TrainingResult train",
-        "export": "CheckReport CheckedOutput Checkpoint CheckpointError ExportError GraphError ParityError Reason "
-        "UnsupportedCheckpoint check export read_checkpoint",
+        "export": "CheckReport CheckedOutput Checkpoint CheckpointError ExportError GraphError GraphInspection "
+        "Inspection ParityError Reason UnsupportedCheckpoint check export inspect read_checkpoint",
         "runtime": "FORMAT_VERSION BundleCorrupt BundleError BundleFile BundleNotFound Classifier Command DatasetError "
         "Evaluation InvalidText LabelMetrics Manifest MissingExtra OutputExists Parity Precision Prediction Row "
         "Scores SetfuseError Target Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate "

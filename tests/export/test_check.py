@@ -234,7 +234,8 @@ def test_several_likely_outputs_ask_for_a_name(checkpoints: dict[str, Path], tmp
     path = write_faulty(tmp_path / "m.onnx", checkpoints["mean"], fault)
     model = onnx.load(path)
     for node in model.graph.node:
-        node.output[:] = ["a" if name == "probabilities" else name for name in node.output]
+        for values in (node.input, node.output):
+            values[:] = ["a" if name == "probabilities" else name for name in values]
     model.graph.output[0].name = "a"
     onnx.save(model, path)
 
@@ -255,7 +256,7 @@ def graph_of(inputs: list[onnx.ValueInfoProto], output: onnx.ValueInfoProto, op:
 IDS = helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "s"])
 MASK = helper.make_tensor_value_info("attention_mask", TensorProto.INT64, ["b", "s"])
 PICTURE = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["b", 3, 8, 8])
-OUT = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", "s"])
+OUT = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +266,7 @@ OUT = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", "s"])
         (b"", "found a file without a graph"),
         (b"no graph at all", "found something else or damage"),
         (graph_of([MASK], OUT), "expected an input of token ids"),
-        (graph_of([PICTURE], PICTURE, "Relu"), "expected inputs of token ids"),
+        (graph_of([PICTURE], OUT, "Relu"), "expected inputs of token ids"),
         (graph_of([IDS], OUT), "expected an output of probabilities"),
         (graph_of([IDS], OUT, "NoSuchOperator"), "onnxruntime refuses the graph"),
     ],
@@ -304,7 +305,7 @@ def test_a_graph_of_a_fixed_size_is_padded_to_it(checkpoints: dict[str, Path], r
         value.type.tensor_type.shape.dim[1].dim_value = 32
     onnx.save(model, tmp_path / "m.onnx")
 
-    report = check(tmp_path / "m.onnx", checkpoints["mean"], texts=CHECKED[:-1])
+    report = check(tmp_path / "m.onnx", checkpoints["mean"], texts=CHECKED[:5])
 
     assert report.equal
     assert "texts of 32 tokens only" in report.notes[0]

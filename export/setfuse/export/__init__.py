@@ -8,6 +8,7 @@ from ._check import check  # noqa: E402 - only once the extra is known to be the
 from ._checkpoint import Checkpoint, read_checkpoint  # noqa: E402
 from ._errors import CheckpointError, ExportError, GraphError, ParityError, UnsupportedCheckpoint  # noqa: E402
 from ._export import export  # noqa: E402
+from ._inspect import GraphInspection, Inspection, inspect  # noqa: E402
 from ._report import CheckedOutput, CheckReport, Reason  # noqa: E402
 
 __all__ = [
@@ -17,10 +18,13 @@ __all__ = [
     "CheckpointError",
     "ExportError",
     "GraphError",
+    "GraphInspection",
+    "Inspection",
     "ParityError",
     "Reason",
     "UnsupportedCheckpoint",
     "check",
     "export",
+    "inspect",
     "read_checkpoint",
 ]

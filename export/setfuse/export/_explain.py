@@ -45,7 +45,8 @@ def explain(case: Case) -> list[Reason]:
         reasons, alone = _explain_alone(case)
     else:
         reasons, alone = [], Explanation((), case.expected)
-    if case.difference(case.in_batch.rows, case.alone.rows) > case.tolerance:
+    # Of a graph that is wrong about a single text for reasons unknown, batches tell no more.
+    if alone and case.difference(case.in_batch.rows, case.alone.rows) > case.tolerance:
         reasons += _explain_in_batch(case, alone, reasons)
     return reasons
 
@@ -73,8 +74,8 @@ def _explain_alone(case: Case) -> tuple[list[Reason], Explanation | None]:
     return [*reasons, *(rounding[:1] or [head_or_body(case)])], None
 
 
-def _explain_in_batch(case: Case, alone: Explanation | None, so_far: Sequence[Reason]) -> list[Reason]:
-    if case.is_padded and alone:
+def _explain_in_batch(case: Case, alone: Explanation, so_far: Sequence[Reason]) -> list[Reason]:
+    if case.is_padded:
         found = _search(
             case,
             case.padded,

@@ -1,7 +1,7 @@
 """Load and run an ONNX graph that anybody may have written."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -206,22 +206,36 @@ def _joined(parts: list[Any], rows: int) -> Any:
     return np.concatenate(parts)[:rows]
 
 
-def exposed_values(
-    graph: ForeignGraph, batch: Batch, roles: Mapping[str, InputRole]
-) -> dict[str, npt.NDArray[Any]] | None:
-    """Run a graph on one batch with every value inside it as an output; those of floating point, by name.
+def run_exposed(
+    graph: ForeignGraph, batch: Batch, roles: Mapping[str, InputRole], names: Collection[str] | None = None
+) -> dict[str, Any]:
+    """Run a graph on one batch with values inside it as outputs.
 
-    None if the graph cannot be run like that, for instance because its weights stand in another file.
+    Args:
+        graph: The graph; its weights stand in the file itself.
+        batch: What to run it on.
+        roles: What its inputs are fed with.
+        names: Which values; None for all. Those that no node computes are left out.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        GraphError: onnxruntime refuses the graph with these outputs.
+        RunFailed: It fails on the batch.
     """
     model = read_model(graph.path)
-    names = [name for node in model.graph.node for name in node.output if name]
+    computed = dict.fromkeys(name for node in model.graph.node for name in node.output if name)
+    wanted = [name for name in computed if names is None or name in names]
     del model.graph.output[:]
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names))
-    feeds = graph.feeds(batch, roles)
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in wanted)
     try:
-        session = open_session(model.SerializeToString())
-        values = session.run(None, feeds)
-    except Exception:  # noqa: BLE001 - of onnxruntime's or protobuf's: a file over 2 GiB, say
-        return None
-    found = zip((value.name for value in session.get_outputs()), values, strict=True)
-    return {name: value for name, value in found if getattr(value, "dtype", np.dtype(object)).kind == "f"}
+        content = model.SerializeToString()
+    except ValueError as error:  # protobuf takes 2 GiB at most
+        raise GraphError(f"{graph.path}: expected a graph of less than 2 GiB: {error}") from error
+    session = open_session(content)
+    try:
+        values = session.run(None, graph.feeds(batch, roles))
+    except Exception as error:  # onnxruntime's exceptions have no common base but this one
+        raise RunFailed(one_line(error)) from error
+    return dict(zip((value.name for value in session.get_outputs()), values, strict=True))

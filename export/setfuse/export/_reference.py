@@ -54,7 +54,7 @@ class Tokens:
 
     Attributes:
         embeddings: float32 (texts, tokens, hidden).
-        mask: int64 (texts, tokens), which of them the pooling counts.
+        mask: int64 (texts, tokens), 0 for padding.
     """
 
     embeddings: torch.Tensor
@@ -100,15 +100,14 @@ class Reference:
         result = []
         for batch in batches:
             mask = torch.from_numpy(batch.mask)
-            ones = torch.ones_like(mask)
             features = {
                 "input_ids": torch.from_numpy(batch.ids),
-                "attention_mask": ones if recipe.attends_padding else mask,
+                "attention_mask": torch.ones_like(mask) if recipe.attends_padding else mask,
                 "token_type_ids": torch.from_numpy(batch.types),
             }
             with torch.inference_mode():
                 embeddings = transformer(features)["token_embeddings"].float()
-            result.append(Tokens(embeddings, ones if recipe.pools_padding else mask))
+            result.append(Tokens(embeddings, mask))
         return result
 
     def finish(self, tokens: Sequence[Tokens], recipe: Recipe) -> FloatArray:
@@ -118,7 +117,8 @@ class Reference:
             pooling = (
                 Pooling(batch.embeddings.shape[-1], pooling_mode=recipe.pooling) if recipe.pooling else self._pooling
             )
-            features = {"token_embeddings": batch.embeddings, "attention_mask": batch.mask}
+            mask = torch.ones_like(batch.mask) if recipe.pools_padding else batch.mask
+            features = {"token_embeddings": batch.embeddings, "attention_mask": mask}
             modules = [pooling, *(self._modules if recipe.modules else [])]
             scaled = self.normalizes if recipe.scaling is Scaling.KEPT else recipe.scaling is Scaling.EXTRA
             with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The export stage's subcommand: export."""
+"""The export stage's subcommands: export, check, inspect."""
 
 import argparse
 import json
@@ -6,7 +6,9 @@ import sys
 
 from setfuse.runtime import Command, Precision, read_rows
 
+from ._check_cli import add_check, run_check
 from ._export import export
+from ._inspect_cli import add_inspect, run_inspect
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -49,4 +51,8 @@ def _export(options: argparse.Namespace) -> None:
     print(f'next: setfuse predict {options.out} "a text"')
 
 
-COMMANDS = {"export": Command(_add_export, _export)}
+COMMANDS = {
+    "export": Command(_add_export, _export),
+    "check": Command(add_check, run_check),
+    "inspect": Command(add_inspect, run_inspect),
+}
