@@ -5,16 +5,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
+from setfuse.runtime import Tensor
+
 from ._cost import NONE, MultiplyAdds
 from ._inspect import GraphInspection, Inspection, Section
 from ._parts import ModelPart
 
-_WIDTH = 420
+_WIDTH = 520
 _GAP = 28
 _MARGIN = 24
 _LINE = 17
 _HEADER = 74
-_BAR = 120
+_BAR = 130
 
 _COLOURS = {
     ModelPart.EMBEDDINGS: "#3b7dd8",
@@ -157,7 +159,7 @@ def _form(sections: Iterable[Section]) -> list[tuple[object, ...]]:
 
 def _layers_title(run: Sequence[int], count: int) -> str:
     if len(run) > 1:
-        return f"layers {run[0] + 1} to {run[-1] + 1}: {len(run)} alike"
+        return f"layers {run[0] + 1} to {run[-1] + 1}: {len(run)} alike, operators of one of them"
     return f"layer {run[0] + 1} of {count}"
 
 
@@ -177,7 +179,7 @@ def _column(graph: GraphInspection, left: int) -> tuple[list[str], int]:
         _text(left, _MARGIN + 54, bars, "quiet"),
     ]
     y = _MARGIN + _HEADER
-    lines += _pill(left, y, "  ".join(f"{one.name} {_shape(one.shape)}" for one in graph.inputs))
+    lines += _pill(left, y, _interface(graph.inputs))
     y += 30
     for block in blocks_of(graph):
         lines += _arrow(left, y)
@@ -185,7 +187,7 @@ def _column(graph: GraphInspection, left: int) -> tuple[list[str], int]:
         drawn, y = _draw_block(block, left, y, scale)
         lines += drawn
     lines += _arrow(left, y)
-    lines += _pill(left, y + 20, "  ".join(f"{one.name} {_shape(one.shape)}" for one in graph.outputs))
+    lines += _pill(left, y + 20, _interface(graph.outputs))
     return lines, y + 50
 
 
@@ -204,11 +206,10 @@ def _draw_block(block: _Block, left: int, top: int, scale: _Scale) -> tuple[list
             f'<rect x="{left + 6}" y="{y + 3}" width="4" height="{_row_height(row) - 6}" rx="2" fill="{colour}"/>'
         )
         lines.append(_text(left + 18, y + 16, name, "text name" if single else "text"))
-        lines += _bar(
-            left + _WIDTH - 2 * _BAR - 22, y + 6, row.bytes / (scale.bytes or 1), megabytes(row.bytes), colour
-        )
-        if scale.multiply_adds:
-            lines += _bar(left + _WIDTH - _BAR - 10, y + 6, cost / scale.multiply_adds, operations(cost), colour)
+        right = left + _WIDTH - _BAR - 14
+        lines += _bar(right - _BAR - 16, y + 11, row.bytes / (scale.bytes or 1), megabytes(row.bytes), colour)
+        if cost:
+            lines += _bar(right, y + 11, cost / scale.multiply_adds, operations(cost), colour)
         for number, line in enumerate(_operator_lines(row.operators)):
             lines.append(_text(left + 18, y + 33 + number * _LINE, line, "quiet"))
         y += _row_height(row)
@@ -224,7 +225,7 @@ def _operator_lines(operators: Counter[str]) -> list[str]:
     lines: list[str] = []
     for name, count in operators.most_common():
         short = f"{count} {name.rpartition('.')[2]}"
-        if lines and len(lines[-1]) + len(short) < 62:  # noqa: PLR2004 - letters in a line
+        if lines and len(lines[-1]) + len(short) < 80:  # noqa: PLR2004 - letters in a line
             lines[-1] += f" · {short}"
         else:
             lines.append(short)
@@ -244,7 +245,7 @@ def _bar(x: int, y: int, share: float, label: str, colour: str) -> list[str]:
 def _pill(left: int, top: int, label: str) -> list[str]:
     return [
         f'<rect class="pill" x="{left}" y="{top}" width="{_WIDTH}" height="30" rx="15"/>',
-        _text(left + _WIDTH // 2, top + 19, label if len(label) < 74 else label[:71] + "...", "text", anchor="middle"),  # noqa: PLR2004
+        _text(left + _WIDTH // 2, top + 19, label if len(label) < 90 else label[:87] + "...", "text", anchor="middle"),  # noqa: PLR2004
     ]
 
 
@@ -270,8 +271,8 @@ def _summary(graph: GraphInspection) -> str:
     return f"{megabytes(graph.bytes)}{f': {weights}' if weights else ''} · {sum(graph.operators.values())} nodes{run}"
 
 
-def _shape(shape: Sequence[str | int]) -> str:
-    return "(" + ", ".join(str(axis) for axis in shape) + ")"
+def _interface(tensors: Sequence[Tensor]) -> str:
+    return " · ".join(f"{one.name} ({', '.join(str(axis) for axis in one.shape)})" for one in tensors)
 
 
 def megabytes(count: int) -> str:
