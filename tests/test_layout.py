@@ -67,7 +67,8 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
 
     expected = {
         "train": "BaseModelNotFound TrainingArguments TrainingDiverged TrainingError TrainingResult train",
-        "export": "Checkpoint CheckpointError ExportError ParityError UnsupportedCheckpoint export read_checkpoint "
+        "export": "CheckReport CheckedOutput Checkpoint CheckpointError ExportError GraphError GraphInspection "
+        "Inspection ParityError Reason UnsupportedCheckpoint check export inspect read_checkpoint "
         "write_triton_repository",
         "runtime": "FORMAT_VERSION BundleCorrupt BundleError BundleFile BundleNotFound Classifier Command DatasetError "
         "Evaluation HubError InvalidText LabelMetrics Manifest MissingExtra MultiLabelEvaluation MultiLabelRow "

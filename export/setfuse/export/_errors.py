@@ -4,7 +4,8 @@ SetfuseError (setfuse.runtime)
 └── ExportError
     ├── CheckpointError           the folder is no checkpoint, or a file in it is damaged
     ├── UnsupportedCheckpoint     a sound checkpoint, with an architecture, module or head that is not supported yet
-    └── ParityError               the graph does not answer as the torch checkpoint does; no bundle was written
+    ├── ParityError               a graph does not answer as the torch checkpoint does
+    └── GraphError                a file is no ONNX graph that can be checked or inspected; exit status 2
 """
 
 from setfuse.runtime import SetfuseError
@@ -24,3 +25,10 @@ class UnsupportedCheckpoint(ExportError):
 
 class ParityError(ExportError):
     """The graph does not answer as the torch checkpoint does."""
+
+
+class GraphError(ExportError):
+    """The file is no ONNX graph, or not one whose inputs and outputs can be understood."""
+
+    # As cmp and diff have it: 1 says that two things differ, 2 that they could not be compared.
+    exit_status = 2

@@ -1,4 +1,4 @@
-"""The export stage's subcommand: export."""
+"""The export stage's subcommands: export, check, inspect."""
 
 import argparse
 import json
@@ -7,7 +7,9 @@ import sys
 from setfuse.runtime import Command, Parity, Precision, read_texts
 
 from ._calibration_texts import CALIBRATION_TEXTS
+from ._check_cli import add_check, run_check
 from ._export import DEFAULT_PRECISIONS, export
+from ._inspect_cli import add_inspect, run_inspect
 from ._triton import check_triton_output, write_triton_repository
 
 
@@ -81,4 +83,8 @@ def _print_parity(parity: Parity) -> None:
         print(f"  allowed: {parity.allowed_mismatch}")
 
 
-COMMANDS = {"export": Command(_add_export, _export)}
+COMMANDS = {
+    "export": Command(_add_export, _export),
+    "check": Command(add_check, run_check),
+    "inspect": Command(add_inspect, run_inspect),
+}

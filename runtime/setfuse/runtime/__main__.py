@@ -24,6 +24,11 @@ _COMMANDS = {
     "evaluate": ("setfuse.runtime.cli", "judge a bundle on labelled texts"),
     "info": ("setfuse.runtime.cli", "say what a bundle holds"),
     "push": ("setfuse.runtime.cli", "put a bundle on the Hugging Face Hub"),
+    "check": (
+        "setfuse.export.cli",
+        "compare any ONNX graph with its checkpoint, and say what is wrong with it",
+    ),
+    "inspect": ("setfuse.export.cli", "say what is in a bundle's graphs: operators, bytes, multiply-adds; draw them"),
 }
 
 

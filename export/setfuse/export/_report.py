@@ -1,0 +1,97 @@
+"""What `check` finds out."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ._roles import InputRole, OutputRole
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a graph answers differently.
+
+    Attributes:
+        name: One word, for programs; stable.
+        sentence: For people.
+    """
+
+    name: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedOutput:
+    """How one output of the graph compares with the checkpoint.
+
+    Attributes:
+        name: The output's name.
+        role: What it holds.
+        equal: Whether it is the checkpoint's, within the tolerance.
+        tolerance: Largest difference that counts as equal.
+        max_difference: Largest absolute difference of a number; infinite where the graph failed on a text. Of labels,
+            the share of texts with another one.
+        mean_difference: Mean absolute difference, of the texts by themselves.
+        alone_difference: The largest when each text is run by itself.
+        batch_difference: The largest in batches: padded ones where the graph takes a mask.
+        label_agreement: Share of the texts that get the same label, 0 to 1; from an embedding, by the
+            checkpoint's head; None where an embedding does not fit that.
+        worst_text: The text with the largest difference.
+        reasons: What explains the difference; empty if there is none, and of labels that follow the graph's own scores.
+    """
+
+    name: str
+    role: OutputRole
+    equal: bool
+    tolerance: float
+    max_difference: float
+    mean_difference: float
+    alone_difference: float
+    batch_difference: float
+    label_agreement: float | None
+    worst_text: str
+    reasons: tuple[Reason, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """Whether a graph is right.
+
+    Attributes:
+        model: The ONNX file.
+        against: The checkpoint.
+        texts: How many texts were compared.
+        inputs: What each input was fed with.
+        inputs_by_name: Whether the inputs' names said so; if not, it was tried out.
+        outputs: Each output that was compared.
+        notes: What is worth knowing and no fault.
+    """
+
+    model: str
+    against: str
+    texts: int
+    inputs: Mapping[str, InputRole]
+    inputs_by_name: bool
+    outputs: tuple[CheckedOutput, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether every output that was compared is the checkpoint's."""
+        return all(output.equal for output in self.outputs)
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """The reasons of all outputs, each once."""
+        return tuple(dict.fromkeys(reason for output in self.outputs for reason in output.reasons))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the report as `json.dump` takes it; infinite differences are null."""
+        value = dataclasses.asdict(self)
+        for output in value["outputs"]:
+            for key, number in output.items():
+                if isinstance(number, float) and not math.isfinite(number):
+                    output[key] = None
+        return {"equal": self.equal, "reasons": [dataclasses.asdict(one) for one in self.reasons], **value}

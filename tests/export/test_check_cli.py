@@ -1,0 +1,108 @@
+"""`setfuse check` and `setfuse inspect` on the command line: exit statuses, one line on stderr, JSON."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from setfuse.runtime.__main__ import main
+from tests.models import DATA, TEXTS, write_rows
+
+SETFIT = DATA / "setfit_export"
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    return str(write_rows(tmp_path / "data.jsonl", [(text, "late") for text in TEXTS if text]))
+
+
+def test_equal_is_exit_status_0(
+    tiny_bundle: Path, tiny_checkpoint: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status = main(["check", str(tiny_bundle / "model.onnx"), "--against", str(tiny_checkpoint), "--check-on", data])
+
+    out, err = capsys.readouterr()
+    assert status == 0
+    assert "11 texts: equal" in out
+    assert "same label         100.0%" in out
+    assert "why:" not in out
+    assert err.count("setfuse") == 0
+
+
+def test_different_is_exit_status_1_with_the_reason(data: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["check", str(SETFIT / "model.onnx"), "--against", str(SETFIT / "checkpoint"), "--check-on", data]
+
+    status = main(arguments)
+
+    out, err = capsys.readouterr()
+    assert status == 1
+    assert "NOT EQUAL" in out
+    assert "why: Normalize is missing" in out
+    assert "worst text" in out
+    assert err.splitlines()[-1].startswith("setfuse check: ")
+    assert "Normalize is missing" in err
+
+    assert main([*arguments, "--json"]) == 1
+    report = json.loads(capsys.readouterr().out)
+    assert report["equal"] is False
+    assert [reason["name"] for reason in report["reasons"]] == ["normalize_missing"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"model": "none.onnx"}, "none.onnx: expected an ONNX file"),
+        ({"against": "none"}, "--against: none: expected a checkpoint"),
+        ({"--tolerance": "-1"}, "tolerance: expected a number from 0 on"),
+        ({"--max-length": "0"}, "max_length: expected a number of tokens"),
+        ({"--tokenizer": "none.json"}, "none.json: expected a tokenizers file"),
+        ({"--output": "nothing"}, "expected an output 'nothing'"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_compared_is_exit_status_2(
+    changed: dict[str, str], message: str, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = {"model": str(SETFIT / "model.onnx"), "against": str(SETFIT / "checkpoint"), **changed}
+    options = [word for name, value in changed.items() if name.startswith("--") for word in (f"{name}={value}",)]
+
+    status = main(["check", values["model"], "--against", values["against"], "--check-on", data, *options])
+
+    assert status == 2
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_inspect_says_what_is_in_a_bundle_and_draws_it(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture = tmp_path / "graphs.svg"
+
+    assert main(["inspect", str(tiny_bundle), "--picture", str(picture)]) == 0
+
+    out = capsys.readouterr().out
+    assert "model.onnx  fp32/cpu" in out
+    assert "multiply-adds  16.4 k a token" in out
+    assert "com.microsoft.BiasGelu" in out
+    assert picture.read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_inspect_gives_json(tiny_bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", str(tiny_bundle / "model.onnx"), "--json"]) == 0
+
+    value = json.loads(capsys.readouterr().out)
+    assert value["graphs"][0]["multiply_adds"] == {"per_text": 96, "per_token": 16384, "per_pair": 128}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "message"),
+    [
+        (["--variant", "fp16"], 2, "variant: expected one of fp32/cpu"),
+        (["--picture", "no/such/folder/x.svg"], 1, "no/such/folder/x.svg"),
+    ],
+    ids=["variant", "picture"],
+)
+def test_inspect_fails_in_one_line(
+    arguments: list[str], status: int, message: str, tiny_bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["inspect", str(tiny_bundle), *arguments]) == status
+    assert message in capsys.readouterr().err

@@ -1,0 +1,199 @@
+"""`inspect`: counts that can be worked out by hand, of our graphs and of other people's, and the picture."""
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from setfuse.export import GraphError, GraphInspection, Inspection, export, inspect
+from setfuse.export._parts import ModelPart, layer_of, part_of
+from setfuse.export._picture import blocks_of, draw
+from setfuse.runtime import BundleNotFound, UsageError
+from tests.models import DATA, make_body, make_checkpoint
+
+HIDDEN, INNER, LAYERS, LABELS = 32, 64, 2, 3
+LINEARS = LAYERS * (4 * HIDDEN * HIDDEN + 2 * HIDDEN * INNER)
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("inspect") / "bundle"
+    export(tiny_checkpoint, folder, ("fp32", "int8"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inspection(bundle: Path) -> Inspection:
+    return inspect(bundle)
+
+
+@pytest.fixture(scope="module")
+def traced() -> GraphInspection:
+    return inspect(DATA / "setfit_export" / "model.onnx").graphs[0]
+
+
+def test_every_variant_of_a_bundle_is_there_or_the_one_asked_for(bundle: Path, inspection: Inspection) -> None:
+    assert [graph.variant for graph in inspection.graphs] == ["fp32/cpu", "int8/cpu"]
+    for name in ("int8", "int8/cpu", "model.int8.onnx"):
+        assert inspect(bundle, variant=name).graphs == inspection.graphs[1:]
+    with pytest.raises(UsageError, match="expected one of fp32/cpu, int8/cpu, got 'fp16'"):
+        inspect(bundle, variant="fp16")
+
+
+def test_operators_are_counted_as_written_and_as_run(inspection: Inspection) -> None:
+    fp32, int8 = inspection.graphs
+    assert fp32.operators["LayerNormalization"] == 1 + 2 * LAYERS
+    assert fp32.operators["MatMul"] == 6 * LAYERS
+    assert fp32.operators_run is not None
+    assert int8.operators_run is not None
+    assert fp32.operators_run["com.microsoft.BiasGelu"] == LAYERS
+    assert int8.operators_run["com.microsoft.MatMulIntegerToFloat"] == 4 * LAYERS
+    assert "DequantizeLinear" in int8.operators
+    assert "DequantizeLinear" not in int8.operators_run
+
+
+def test_bytes_add_up_and_go_to_the_parts_they_belong_to(inspection: Inspection) -> None:
+    fp32, int8 = inspection.graphs
+    vocabulary, positions = 185, 64
+    parts = fp32.bytes_by_part
+    assert sum(parts.values()) == sum(fp32.dtypes.values())
+    assert 0 <= parts[ModelPart.EMBEDDINGS] - 4 * HIDDEN * (vocabulary + positions + 2) < 64
+    assert 0 <= parts[ModelPart.FEED_FORWARD] - 4 * LAYERS * (2 * HIDDEN * INNER + HIDDEN + INNER) < 64
+    assert parts[ModelPart.NORMS] == 4 * LAYERS * 4 * HIDDEN
+    assert parts[ModelPart.HEAD] == 4 * (HIDDEN + 1) * LABELS
+    assert ModelPart.OTHER not in parts
+    assert int8.dtypes["int8"] > int8.dtypes["float"]
+
+
+def test_multiply_adds_are_those_of_the_formula(inspection: Inspection) -> None:
+    for graph in inspection.graphs:
+        cost = graph.multiply_adds
+        assert cost is not None
+        assert (cost.per_text, cost.per_token, cost.per_pair) == (HIDDEN * LABELS, LINEARS, 2 * LAYERS * HIDDEN)
+        assert cost.of(10) == HIDDEN * LABELS + 10 * LINEARS + 100 * 2 * LAYERS * HIDDEN
+        assert graph.lengths == (16, 48)
+
+
+def test_a_last_layer_for_the_first_token_alone_costs_less(tmp_path: Path) -> None:
+    checkpoint = make_checkpoint(tmp_path, make_body(tmp_path, pooling="cls"), ("no", "yes"))
+    export(checkpoint, tmp_path / "bundle")
+
+    graph = inspect(tmp_path / "bundle").graphs[0]
+
+    cost = graph.multiply_adds
+    assert cost is not None
+    pruned = 2 * HIDDEN * HIDDEN + 2 * HIDDEN * INNER  # query, output and feed-forward of one layer
+    assert cost.per_token == LINEARS - pruned + 2 * HIDDEN
+    assert cost.per_text >= pruned
+    titles = [block.title for block in blocks_of(graph)]
+    assert "layer 1 of 2" in titles
+    assert "layer 2 of 2" in titles
+
+
+def test_another_exporters_trace_has_parts_too(traced: GraphInspection) -> None:
+    """Its linears' weights are called `onnx::MatMul_387`, and its head is an operator of ai.onnx.ml."""
+    assert traced.operators["ai.onnx.ml.LinearClassifier"] == 1
+    assert traced.multiply_adds is not None
+    assert traced.multiply_adds.per_token == LINEARS
+    assert traced.multiply_adds.per_text == HIDDEN * LABELS
+    parts = traced.bytes_by_part
+    assert parts[ModelPart.FEED_FORWARD] >= 4 * LAYERS * 2 * HIDDEN * INNER
+    assert parts[ModelPart.ATTENTION] >= 4 * LAYERS * 4 * HIDDEN * HIDDEN
+    assert parts[ModelPart.HEAD] == 4 * (HIDDEN + 1) * LABELS
+    assert {section.layer for section in traced.sections} == {None, 0, 1}
+    assert traced.variant == ""
+    assert traced.opsets == {"ai.onnx": 17, "ai.onnx.ml": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "layer"),
+    [
+        ("embeddings.words.table", ModelPart.EMBEDDINGS, None),
+        ("layer.3.attention.query_key_value.weight", ModelPart.ATTENTION, 3),
+        ("layer.11.intermediate.weight.quantized", ModelPart.FEED_FORWARD, 11),
+        ("layer.0.output.bias", ModelPart.FEED_FORWARD, 0),
+        ("layer.0.attention.norm.weight", ModelPart.NORMS, 0),
+        ("normalize.at_least", ModelPart.POOLING, None),
+        ("pooled", ModelPart.POOLING, None),
+        ("head.coef", ModelPart.HEAD, None),
+        ("module.2.linear.weight", ModelPart.MODULES, None),
+        ("/model_body/encoder/layer.5/attention/output/dense/MatMul", ModelPart.ATTENTION, 5),
+        ("distilbert.transformer.layer.4.ffn.lin1.bias", ModelPart.FEED_FORWARD, 4),
+        ("mpnet.encoder.layer.2.attention.attn.q.weight", ModelPart.ATTENTION, 2),
+        ("onnx::MatMul_387", ModelPart.OTHER, None),
+        ("", ModelPart.OTHER, None),
+    ],
+)
+def test_names_tell_the_part(name: str, part: ModelPart, layer: int | None) -> None:
+    assert part_of(name) is part
+    assert layer_of(name) == layer
+
+
+def test_a_graph_of_another_kind_is_described_as_far_as_it_can_be(tmp_path: Path) -> None:
+    """No token ids, an operator that onnxruntime does not have: no multiply-adds, no graph as run, and no failure."""
+    node = helper.make_node("NoSuchOperator", ["pixels", "w"], ["y"], domain="example.org")
+    value = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["b", 3, 8, 8])
+    weight = numpy_helper.from_array(np.zeros((5, 7), np.float16), "w")
+    graph = helper.make_graph([node], "g", [value], [helper.make_tensor_value_info("y", 1, None)], [weight])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("example.org", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
+
+    found = inspect(tmp_path / "m.onnx").graphs[0]
+
+    assert found.operators == {"example.org.NoSuchOperator": 1}
+    assert found.operators_run is None
+    assert "onnxruntime refuses" in found.refusal
+    assert found.multiply_adds is None
+    assert found.bytes_by_part == {ModelPart.OTHER: 70}
+    assert found.dtypes == {"float16": 70}
+    assert "NoSuchOperator" in draw(Inspection("m.onnx", (found,)))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no graph"], ids=["missing", "empty", "text"])
+def test_what_is_not_onnx_is_refused(content: bytes | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "m.onnx").write_bytes(content)
+
+    with pytest.raises(GraphError, match="expected an ONNX file"):
+        inspect(tmp_path / "m.onnx")
+
+
+def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleNotFound):
+        inspect(tmp_path)
+
+
+def test_a_single_file_has_no_variants(bundle: Path) -> None:
+    with pytest.raises(UsageError, match="expected none for the single file"):
+        inspect(bundle / "model.onnx", variant="fp32")
+
+
+def test_the_picture_is_one_svg_with_a_block_for_layers_that_are_alike(inspection: Inspection) -> None:
+    picture = draw(inspection)
+
+    root = ET.fromstring(picture)  # noqa: S314 - our own
+    texts = [element.text or "" for element in root.iter("{http://www.w3.org/2000/svg}text")]
+    assert sum("layers 1 to 2: 2 alike" in text for text in texts) == len(inspection.graphs)
+    assert {"embeddings", "attention", "feed-forward", "head"} <= set(texts)
+    assert "prefers-color-scheme: dark" in picture
+    assert "href" not in picture
+
+
+def test_names_cannot_break_the_picture(inspection: Inspection) -> None:
+    graph = inspection.graphs[0]
+    odd = Inspection('a"><script>\x00', (graph,))
+
+    root = ET.fromstring(draw(odd))  # noqa: S314 - our own
+
+    assert root.get("aria-label") == 'The graphs of a"><script>'
+
+
+def test_the_json_holds_what_the_text_says(inspection: Inspection) -> None:
+    value = json.loads(json.dumps(inspection.to_json()))
+
+    assert value["graphs"][0]["multiply_adds_at"].keys() == {"16", "48"}
+    assert value["graphs"][0]["bytes_by_part"]["head"] == 4 * (HIDDEN + 1) * LABELS
