@@ -13,6 +13,7 @@ import safetensors
 import safetensors.numpy
 
 from ._errors import CheckpointError, UnsupportedCheckpoint
+from ._optimum import TracedEncoder, Via, read_traced_encoder
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -51,6 +52,11 @@ class Encoder:
     epsilon: float
     max_positions: int
 
+    @property
+    def vocabulary(self) -> int:
+        """Rows of the word embeddings."""
+        return len(self.tensors["embeddings.word_embeddings.weight"])
+
 
 @dataclass(frozen=True, slots=True)
 class LinearHead:
@@ -84,7 +90,7 @@ class Checkpoint:
     """
 
     folder: Path
-    encoder: Encoder
+    encoder: Encoder | TracedEncoder
     pooling: PoolingMode
     normalize: bool
     head: LinearHead
@@ -94,11 +100,12 @@ class Checkpoint:
     training: Mapping[str, object]
 
 
-def read_checkpoint(folder: str | Path) -> Checkpoint:
+def read_checkpoint(folder: str | Path, via: Via = Via.AUTHORED) -> Checkpoint:
     """Read and check a checkpoint that `setfuse train` wrote.
 
     Args:
         folder: A sentence-transformers folder with `head.json`, `head.safetensors` and `config_setfit.json`.
+        via: Whether the encoder is read to be written anew, or traced by optimum, which takes half a minute.
 
     Returns:
         The checkpoint, with all tensors in memory.
@@ -106,6 +113,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     Raises:
         CheckpointError: The folder is no checkpoint, or a file in it is missing or damaged.
         UnsupportedCheckpoint: Its architecture, modules or head are not supported yet; the message says which are.
+        MissingExtra: It goes through optimum, and there is none.
+        ExportError: optimum failed.
     """
     folder = Path(folder)
     if not (folder / "modules.json").is_file():
@@ -117,7 +126,11 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     transformer = folder / modules["Transformer"]
     head = _head(folder)
     setfit_config = _json(folder / "config_setfit.json")
-    encoder = _encoder(transformer)
+    encoder = (
+        read_traced_encoder(transformer, _json(transformer / "config.json"))
+        if via is Via.OPTIMUM
+        else _encoder(transformer)
+    )
     if head.coef.shape[1] != encoder.hidden:
         raise CheckpointError(
             f"{folder / HEAD_TENSORS}: expected coef of the body's width {encoder.hidden}, found {head.coef.shape[1]}"
@@ -172,6 +185,9 @@ def _modules(folder: Path) -> dict[str, str]:
     return dict(modules)
 
 
+VIA_OPTIMUM = 'optimum can export it: --via optimum (via="optimum")'
+
+
 def _encoder(folder: Path) -> Encoder:
     path = folder / "config.json"
     config = _json(path)
@@ -179,12 +195,12 @@ def _encoder(folder: Path) -> Encoder:
     for key, value in expected.items():
         if config.get(key, value) != value or (key == "model_type" and key not in config):
             raise UnsupportedCheckpoint(
-                f"{path}: expected {key} {value!r}, found {config.get(key)!r}: not supported yet"
+                f"{path}: expected {key} {value!r}, found {config.get(key)!r}: not supported yet; {VIA_OPTIMUM}"
             )
     if config.get("hidden_act") not in ACTIVATIONS:
         raise UnsupportedCheckpoint(
             f"{path}: expected hidden_act to be one of {', '.join(ACTIVATIONS)}; found {config.get('hidden_act')!r}: "
-            "not supported yet"
+            f"not supported yet; {VIA_OPTIMUM}"
         )
     try:
         encoder = Encoder(
@@ -334,7 +350,7 @@ def _max_length(folder: Path, max_positions: int) -> int:
     return int(min(length, max_positions))
 
 
-def _tokenizer(folder: Path, encoder: Encoder) -> str:
+def _tokenizer(folder: Path, encoder: Encoder | TracedEncoder) -> str:
     path = folder / "tokenizer.json"
     if not path.is_file():
         raise UnsupportedCheckpoint(f"{path}: expected a tokenizers file, found none: not supported yet")
@@ -343,10 +359,9 @@ def _tokenizer(folder: Path, encoder: Encoder) -> str:
         vocabulary = json.loads(definition)["model"]["vocab"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: expected a tokenizers file ({error!r})") from error
-    table = encoder.tensors["embeddings.word_embeddings.weight"].shape[0]
-    if len(vocabulary) > table:
+    if len(vocabulary) > encoder.vocabulary:
         raise CheckpointError(
-            f"{path}: expected at most {table} tokens, as many as the word embeddings have rows; "
+            f"{path}: expected at most {encoder.vocabulary} tokens, as many as the word embeddings have rows; "
             f"found {len(vocabulary)}"
         )
     return definition

@@ -26,7 +26,8 @@ from ._calibration_texts import CALIBRATION_TEXTS
 from ._card import bundle_card
 from ._check_texts import CHECK_TEXTS
 from ._checkpoint import Checkpoint, read_checkpoint
-from ._fuse import FILES, SUPPORTED_PRECISIONS, TARGETS, fuse
+from ._fuse import FILES, SUPPORTED_PRECISIONS, TARGETS, TRACED_PRECISIONS, fuse
+from ._optimum import TracedEncoder, Via
 from ._validate import Answers, answer_padded, check_interface, compare
 
 BATCH_SIZE = 16
@@ -39,6 +40,7 @@ def export(
     precisions: Sequence[str] = ("fp32",),
     *,
     calibrate_on: Sequence[str] = CALIBRATION_TEXTS,
+    via: str = Via.AUTHORED,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Manifest:
@@ -53,6 +55,9 @@ def export(
         precisions: Which graphs to write: `fp32`, `int8`.
         calibrate_on: Texts that show int8 what the activations span, a hundred or so; the more like those to be
             classified, the better. The default are ordinary texts of many kinds.
+        via: `authored` writes the encoder's graph from its weights. `optimum` has optimum's exporter trace it, for
+            architectures that are not authored; it runs in an environment of its own, named by
+            `SETFUSE_OPTIMUM_PYTHON`, and gives fp32 only.
         overwrite: Replace an existing folder, whole.
         progress: Show a progress bar on stderr.
 
@@ -60,13 +65,16 @@ def export(
         The manifest that was written.
 
     Raises:
-        UsageError: A precision that does not exist or is not supported yet, or no text to calibrate on.
+        UsageError: A precision or way that does not exist or is not supported yet, or no text to calibrate on.
         OutputExists: `bundle` exists and `overwrite` is false, or it must not be replaced.
         CheckpointError: `checkpoint` is none, or is damaged.
         UnsupportedCheckpoint: Its architecture, modules or head are not supported yet.
+        MissingExtra: It goes through optimum, and there is none; the message says what to install.
+        ExportError: optimum failed.
         ParityError: A graph does not answer as torch does; nothing was written.
     """
     wanted = _precisions(precisions)
+    way = _way(via, wanted)
     if isinstance(calibrate_on, str) or not calibrate_on:
         raise UsageError(f"calibrate_on: expected a list of texts, got {calibrate_on!r}")
     with (
@@ -74,7 +82,7 @@ def export(
         tqdm(total=2 + 3 * len(wanted), desc="export", disable=not progress, bar_format=_BAR) as bar,
     ):
         bar.set_postfix_str("reading the checkpoint")
-        source = read_checkpoint(checkpoint)
+        source = read_checkpoint(checkpoint, way)
         tokenizer = _write_tokenizer(source, staging)
         bar.update()
         bar.set_postfix_str("asking torch for its answers")
@@ -123,6 +131,17 @@ def _precisions(precisions: Sequence[str]) -> list[Precision]:
     return [Precision(precision) for precision in wanted]
 
 
+def _way(via: str, precisions: Sequence[Precision]) -> Via:
+    if via not in list(Via):
+        raise UsageError(f"via: expected one of {', '.join(Via)}; got {via!r}")
+    refused = [precision for precision in precisions if precision not in TRACED_PRECISIONS]
+    if via == Via.OPTIMUM and refused:  # here too, before half a minute is spent on tracing
+        raise UsageError(
+            f"precisions: expected some of {', '.join(TRACED_PRECISIONS)} via optimum, got {refused[0]}: not supported"
+        )
+    return Via(via)
+
+
 def _write_tokenizer(source: Checkpoint, folder: Path) -> BundleFile:
     """Write the body's tokenizer with no padding and with its own truncation, whatever the checkpoint's file says."""
     tokenizer = tokenizers.Tokenizer.from_str(source.tokenizer)
@@ -165,6 +184,7 @@ def _manifest(source: Checkpoint, tokenizer: BundleFile, variants: Sequence[Vari
         tokenizer=tokenizer,
         variants=tuple(variants),
         provenance={
+            "encoder": str(Via.OPTIMUM if isinstance(source.encoder, TracedEncoder) else Via.AUTHORED),
             "head": "LogisticRegression",
             "pooling": str(source.pooling),
             "normalize": source.normalize,

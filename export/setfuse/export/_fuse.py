@@ -13,11 +13,15 @@ from ._errors import UnsupportedCheckpoint
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._head import add_head
 from ._layout import FloatLayout, Layout
+from ._optimum import TracedEncoder, add_traced_encoder
 from ._pooling import add_normalize, add_pooling
 from ._quantize import quantize
 
 SUPPORTED_PRECISIONS = (Precision.FP32, Precision.INT8)
 """fp16 gets its own layout here, in `fuse`, and its own tolerance in `_validate`."""
+
+TRACED_PRECISIONS = (Precision.FP32,)
+"""Those of an encoder that another exporter wrote: int8 needs a graph whose linears are ours to write."""
 
 TARGETS = {Precision.FP32: Target.CPU, Precision.INT8: Target.CPU, Precision.FP16: Target.CUDA}
 FILES = {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx", Precision.FP16: "model.fp16.onnx"}
@@ -40,7 +44,7 @@ def fuse(
         `attention_mask` takes batches of equal length only. The same checkpoint gives the same bytes.
 
     Raises:
-        UnsupportedCheckpoint: The precision is not supported yet.
+        UnsupportedCheckpoint: The precision is not supported yet, or not for an encoder that was traced.
     """
     if precision not in SUPPORTED_PRECISIONS:
         supported = ", ".join(SUPPORTED_PRECISIONS)
@@ -48,8 +52,11 @@ def fuse(
     encoder, layout = _encoder_and_layout(checkpoint, precision, calibration)
     mask = "attention_mask" if layout.takes_mask else None
     graph = GraphBuilder()
-    cls_only = checkpoint.pooling is PoolingMode.CLS
-    tokens = add_encoder(graph, layout, encoder, "input_ids", mask, cls_only=cls_only)
+    if isinstance(encoder, TracedEncoder):
+        tokens = add_traced_encoder(graph, encoder, "input_ids", "attention_mask")
+    else:
+        cls_only = checkpoint.pooling is PoolingMode.CLS
+        tokens = add_encoder(graph, layout, encoder, "input_ids", mask, cls_only=cls_only)
     embedding = add_pooling(graph, checkpoint.pooling, tokens, mask)
     if checkpoint.normalize:
         embedding = add_normalize(graph, embedding)
@@ -74,7 +81,7 @@ def fuse(
 
 def _encoder_and_layout(
     checkpoint: Checkpoint, precision: Precision, calibration: Sequence[str]
-) -> tuple[Encoder, Layout]:
+) -> tuple[Encoder | TracedEncoder, Layout]:
     if precision is Precision.INT8:
         return quantize(checkpoint, calibration)
     return checkpoint.encoder, FloatLayout()

@@ -10,8 +10,10 @@ import tokenizers
 
 from ._checkpoint import Checkpoint, Encoder, FloatArray, PoolingMode
 from ._encoder import add_encoder
+from ._errors import UnsupportedCheckpoint
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._layout import FloatLayout, Int8Layout, Range
+from ._optimum import TracedEncoder
 
 ALPHA = 0.85
 """SmoothQuant's migration strength (Xiao et al., 2023): how much of a channel's size moves into the weights."""
@@ -27,9 +29,17 @@ def quantize(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Encoder, Int
     Returns:
         The encoder with the smoothing of the attention's output absorbed by the values, exact in float32, and the
         layout that writes its linears in int8.
+
+    Raises:
+        UnsupportedCheckpoint: The encoder was traced.
     """
+    encoder = checkpoint.encoder
+    if isinstance(encoder, TracedEncoder):
+        raise UnsupportedCheckpoint(
+            f"precision: expected fp32 for a {encoder.architecture} that optimum traced, got int8: not supported"
+        )
     recorder = _Recorder()
-    ranges = _observe(checkpoint, recorder, texts)
+    ranges = _observe(encoder, checkpoint, recorder, texts)
     divisors = {
         name: _smoothing(ranges[name].magnitude, np.abs(weight).max(axis=1))
         for name, weight in recorder.weights.items()
@@ -38,9 +48,8 @@ def quantize(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Encoder, Int
         name: Range(seen.lowest / divisors[name], seen.highest / divisors[name]) for name, seen in ranges.items()
     }
     absorbed = {name: s for name, s in divisors.items() if name.endswith("attention.output")}
-    encoder = _absorb(checkpoint.encoder, absorbed)
     kept = {name: s for name, s in divisors.items() if name not in absorbed}
-    return encoder, Int8Layout(ranges=smoothed, divisors=kept)
+    return _absorb(encoder, absorbed), Int8Layout(ranges=smoothed, divisors=kept)
 
 
 def _smoothing(activations: FloatArray, weights: FloatArray) -> FloatArray:
@@ -80,11 +89,11 @@ class _Recorder:
         return self._float.add_lookup(graph, table, ids, name)
 
 
-def _observe(checkpoint: Checkpoint, recorder: _Recorder, texts: Sequence[str]) -> dict[str, Range]:
+def _observe(encoder: Encoder, checkpoint: Checkpoint, recorder: _Recorder, texts: Sequence[str]) -> dict[str, Range]:
     """Run the encoder in float32 on each text and keep the extremes of every channel that a linear reads."""
     graph = GraphBuilder()
     cls_only = checkpoint.pooling is PoolingMode.CLS
-    add_encoder(graph, recorder, checkpoint.encoder, "input_ids", None, cls_only=cls_only)
+    add_encoder(graph, recorder, encoder, "input_ids", None, cls_only=cls_only)
     values = list(dict.fromkeys(recorder.inputs.values()))
     model = graph.model(
         name="calibration",

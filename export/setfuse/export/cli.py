@@ -7,6 +7,7 @@ import sys
 from setfuse.runtime import Command, Precision, read_rows
 
 from ._export import export
+from ._optimum import Via
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,12 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate-on", metavar="DATA.jsonl", help="labelled texts to calibrate int8 on; default: built-in ones"
     )
+    parser.add_argument(
+        "--via",
+        default=str(Via.AUTHORED),
+        choices=[str(via) for via in Via],
+        help="who writes the encoder's graph: optimum takes architectures that are not authored (default: authored)",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
 
@@ -33,6 +40,7 @@ def _export(options: argparse.Namespace) -> None:
         options.out,
         options.precision,
         **own_texts,
+        via=options.via,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
