@@ -13,7 +13,8 @@ import safetensors
 import safetensors.numpy
 
 from ._errors import CheckpointError, UnsupportedCheckpoint
-from ._optimum import TracedEncoder, Via, read_traced_encoder
+from ._optimum import Via, read_traced_encoder
+from ._traced import TracedEncoder
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -27,7 +27,8 @@ from ._card import bundle_card
 from ._check_texts import CHECK_TEXTS
 from ._checkpoint import Checkpoint, read_checkpoint
 from ._fuse import FILES, SUPPORTED_PRECISIONS, TARGETS, TRACED_PRECISIONS, fuse
-from ._optimum import TracedEncoder, Via
+from ._optimum import Via
+from ._traced import TracedEncoder
 from ._validate import Answers, answer_padded, check_interface, compare
 
 BATCH_SIZE = 16

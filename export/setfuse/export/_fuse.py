@@ -13,9 +13,9 @@ from ._errors import UnsupportedCheckpoint
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._head import add_head
 from ._layout import FloatLayout, Layout
-from ._optimum import TracedEncoder, add_traced_encoder
 from ._pooling import add_normalize, add_pooling
 from ._quantize import quantize
+from ._traced import TracedEncoder, add_traced_encoder
 
 SUPPORTED_PRECISIONS = (Precision.FP32, Precision.INT8)
 """fp16 gets its own layout here, in `fuse`, and its own tolerance in `_validate`."""

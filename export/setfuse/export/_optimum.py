@@ -1,11 +1,10 @@
-"""Have optimum's exporter trace an encoder that is not authored here, and put its graph in the encoder's place.
+"""Have optimum's exporter trace an encoder that is not authored here.
 
 optimum-onnx needs an older transformers than this package, so it runs as a process of its own, with an interpreter of
 its own. What it is given is a folder with the weights and the configuration; what it gives back is token embeddings.
 Pooling, further modules, head, checks and bundle are the same as behind an authored encoder.
 """
 
-import copy
 import importlib.metadata
 import json
 import os
@@ -15,20 +14,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped] # what onnx.load raises of damage
-from onnx import TensorProto
 
 from setfuse.runtime import MissingExtra
 
 from ._errors import CheckpointError, ExportError, UnsupportedCheckpoint
-from ._graph import OPSET, GraphBuilder
+from ._graph import OPSET
+from ._traced import TracedEncoder, check_weights, keep_token_embeddings
 
 
 class Via(StrEnum):
@@ -71,29 +68,6 @@ main_export(source, target, task=task, opset=int(opset), library_name="transform
 """
 
 
-@dataclass(frozen=True, slots=True)
-class TracedEncoder:
-    """An encoder as another exporter wrote it.
-
-    Attributes:
-        model: From int64 (batch, sequence) inputs, `input_ids`, `attention_mask` and perhaps others of `KNOWN_INPUTS`,
-            to its only output, float32 (batch, sequence, hidden).
-        hidden: Width of a token's embedding.
-        max_positions: Longest sequence that it takes.
-        vocabulary: Rows of the word embeddings.
-        architecture: transformers' `model_type`.
-    """
-
-    model: onnx.ModelProto
-    hidden: int
-    max_positions: int
-    vocabulary: int
-    architecture: str
-
-
-KNOWN_INPUTS = ("input_ids", "attention_mask", "token_type_ids", "position_ids")
-
-
 def read_traced_encoder(folder: Path, config: Mapping[str, Any]) -> TracedEncoder:
     """Have optimum trace the transformer in a folder, and check that the graph can be used.
 
@@ -105,7 +79,8 @@ def read_traced_encoder(folder: Path, config: Mapping[str, Any]) -> TracedEncode
         The encoder.
 
     Raises:
-        CheckpointError: The configuration lacks the architecture's name or the size of the vocabulary.
+        CheckpointError: The configuration lacks the architecture's name or the size of the vocabulary, or a weight is
+            not finite.
         UnsupportedCheckpoint: The graph asks for inputs that a sentence does not have, or gives no token embeddings.
     """
     path = folder / "config.json"
@@ -113,46 +88,14 @@ def read_traced_encoder(folder: Path, config: Mapping[str, Any]) -> TracedEncode
     if not isinstance(architecture, str) or not isinstance(vocabulary, int):
         raise CheckpointError(f"{path}: expected model_type and vocab_size, found {architecture!r} and {vocabulary!r}")
     model = export_encoder(folder, config)
+    check_weights(model, folder)
     return TracedEncoder(
         model=model,
-        hidden=_keep_token_embeddings(model, architecture),
+        hidden=keep_token_embeddings(model, architecture),
         max_positions=_max_positions(config, architecture),
         vocabulary=vocabulary,
         architecture=architecture,
     )
-
-
-def add_traced_encoder(graph: GraphBuilder, encoder: TracedEncoder, input_ids: str, attention_mask: str) -> str:
-    """Add an encoder that another exporter wrote.
-
-    What it asks for beside ids and mask is made from the ids: token types are all 0, since a classifier's texts are
-    single sentences, and positions count from 0, as transformers has it where none are given.
-
-    Args:
-        graph: Where to add it.
-        encoder: The encoder.
-        input_ids: int64 (batch, sequence).
-        attention_mask: int64 (batch, sequence), 1 for tokens and 0 for padding.
-
-    Returns:
-        The token embeddings, float32 (batch, sequence, hidden).
-    """
-    inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
-    wanted = {value.name for value in encoder.model.graph.input}
-    if wanted & {"token_type_ids", "position_ids"}:
-        shape = graph.node("Shape", [input_ids], "traced.shape")
-        if "token_type_ids" in wanted:
-            zero = onnx.numpy_helper.from_array(np.zeros(1, np.int64))
-            inputs["token_type_ids"] = graph.node("ConstantOfShape", [shape], "traced.token_types", value=zero)
-        if "position_ids" in wanted:
-            one = onnx.numpy_helper.from_array(np.ones(1, np.int64))
-            ones = graph.node("ConstantOfShape", [shape], "traced.ones", value=one)
-            axis = graph.constant("traced.positions.axis", 1, np.int64)
-            inputs["position_ids"] = graph.node("CumSum", [ones, axis], "traced.positions", exclusive=1)
-    outputs = graph.splice(
-        encoder.model, {name: value for name, value in inputs.items() if name in wanted}, prefix="traced."
-    )
-    return outputs[encoder.model.graph.output[0].name]
 
 
 def export_encoder(folder: Path, config: Mapping[str, Any]) -> onnx.ModelProto:
@@ -167,6 +110,7 @@ def export_encoder(folder: Path, config: Mapping[str, Any]) -> onnx.ModelProto:
 
     Raises:
         UnsupportedCheckpoint: The graph is too large for one file.
+        MissingExtra: There is no optimum.
         ExportError: optimum failed, took too long or wrote no graph.
     """
     command = _interpreter()
@@ -221,7 +165,7 @@ def _how_to_install(problem: str) -> str:
 def _write_source(folder: Path, config: Mapping[str, Any], source: Path) -> None:
     # The tokenizer stays out: optimum does not need it, and an older transformers may not be able to read it.
     source.mkdir()
-    for pattern in ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "pytorch_model.bin.index.json"):
+    for pattern in ("model*.safetensors", "pytorch_model*.bin", "*.index.json"):
         for file in folder.glob(pattern):
             (source / file.name).symlink_to(file.resolve())
     (source / "config.json").write_text(json.dumps(_older_config(config)), encoding="utf-8")
@@ -275,38 +219,25 @@ def _run(command: list[str], folder: Path) -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+    if status < 0:
+        raise ExportError(
+            f"optimum: expected it to export the encoder, but signal {-status} ended it (9: out of memory?)"
+        )
     if status:
-        lines = log.read_text(encoding="utf-8", errors="replace").split("\n")
-        said = next((line.strip() for line in reversed(lines) if line.strip()), f"nothing, with status {status}")
+        said = _last_words(log.read_text(encoding="utf-8", errors="replace")) or f"nothing, with status {status}"
         if said.startswith("ModuleNotFoundError"):
             raise MissingExtra(_how_to_install(f"was looked for in {command[0]} ({said})"))
         raise ExportError(f"optimum: expected it to export the encoder, but it failed: {said:.500}")
 
 
-def _keep_token_embeddings(model: onnx.ModelProto, architecture: str) -> int:
-    """Check a graph's inputs, leave it one output, the token embeddings, and give their width.
-
-    Raises:
-        UnsupportedCheckpoint: It asks for inputs that a sentence does not have, or gives no token embeddings.
-    """
-    names = {value.name for value in model.graph.input}
-    if not {"input_ids", "attention_mask"} <= names <= set(KNOWN_INPUTS):
-        raise UnsupportedCheckpoint(
-            f"optimum's graph of a {architecture}: expected the inputs input_ids and attention_mask and, at most, "
-            f"token_type_ids and position_ids; found {', '.join(sorted(names))}: not supported"
-        )
-    for output in model.graph.output:
-        axes = output.type.tensor_type.shape.dim
-        is_float = output.type.tensor_type.elem_type == TensorProto.FLOAT
-        if is_float and len(axes) == len(("batch", "sequence", "hidden")) and axes[-1].dim_value:
-            kept = copy.deepcopy(output)
-            del model.graph.output[:]
-            model.graph.output.append(kept)
-            return int(axes[-1].dim_value)
-    raise UnsupportedCheckpoint(
-        f"optimum's graph of a {architecture}: expected an output (batch, sequence, hidden), float32, of a fixed "
-        f"width; found {', '.join(value.name for value in model.graph.output)}: not supported"
-    )
+def _last_words(log: str) -> str:
+    """Give the exception's line of the last traceback, or the last line where there is none."""
+    lines = [line.rstrip() for line in log.splitlines() if line.strip()]
+    starts = [number for number, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+    if not starts:
+        return lines[-1].strip() if lines else ""
+    # A message may have several lines, and its first says most.
+    return next((line for line in lines[starts[-1] + 1 :] if not line.startswith(" ")), "")
 
 
 def _max_positions(config: Mapping[str, Any], architecture: str) -> int:

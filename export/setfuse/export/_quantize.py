@@ -13,7 +13,7 @@ from ._encoder import add_encoder
 from ._errors import UnsupportedCheckpoint
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._layout import FloatLayout, Int8Layout, Range
-from ._optimum import TracedEncoder
+from ._traced import TracedEncoder
 
 ALPHA = 0.85
 """SmoothQuant's migration strength (Xiao et al., 2023): how much of a channel's size moves into the weights."""
