@@ -227,6 +227,12 @@ class TestCompare:
         assert parity.torch_difference == pytest.approx(2e-6)
         assert parity.tolerance == pytest.approx(2e-5)
 
+    def test_a_torch_that_disagrees_with_itself_is_no_oracle(self) -> None:
+        again = [[0.7, 0.2, 0.1], [0.1, 0.11, 0.79]]
+
+        with pytest.raises(ParityError, match=r"torch's own probabilities: .* found 1.0e-02 for the text 'second'"):
+            self.compare(self.GRAPH, again=again)
+
     def test_the_worst_of_the_ways_counts(self) -> None:
         padded = [[0.6, 0.3, 0.1], [0.1, 0.1, 0.8]]
 
