@@ -13,7 +13,9 @@ from ._families import read_encoder
 from ._heads import Head, read_head
 from ._json import read_object
 from ._modules import Module, Pooling, read_modules, transformer_folder
+from ._optimum import Via, read_traced_encoder
 from ._tokenizer import count_prompt_tokens, read_tokenizer
+from ._traced import TracedEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class Checkpoint:
     """
 
     folder: Path
-    encoder: Encoder
+    encoder: Encoder | TracedEncoder
     pooling: Pooling
     modules: tuple[Module, ...]
     width: int
@@ -49,12 +51,13 @@ class Checkpoint:
     training: Mapping[str, object]
 
 
-def read_checkpoint(folder: str | Path) -> Checkpoint:
+def read_checkpoint(folder: str | Path, via: Via = Via.AUTHORED) -> Checkpoint:
     """Read and check a checkpoint.
 
     Args:
         folder: One that `setfuse train` or SetFit wrote, or any sentence-transformers folder with a head beside it; or
             the name of such a model on the Hub.
+        via: Whether the encoder is read to be written anew, or traced by optimum, which takes half a minute.
 
     Returns:
         The checkpoint, with all tensors in memory.
@@ -62,6 +65,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     Raises:
         CheckpointError: The folder is no checkpoint, or a file in it is missing or damaged.
         UnsupportedCheckpoint: Its architecture, modules or head are not supported; the message says which are.
+        MissingExtra: It goes through optimum, and there is none.
+        ExportError: optimum failed.
     """
     folder = _find(folder)
     if not (folder / "modules.json").is_file():
@@ -70,7 +75,11 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             "make one with: setfuse train DATA.jsonl --base MODEL --out CHECKPOINT"
         )
     transformer = transformer_folder(folder)
-    encoder = read_encoder(transformer)
+    encoder: Encoder | TracedEncoder
+    if via is Via.OPTIMUM:
+        encoder = read_traced_encoder(transformer, read_object(transformer / "config.json"))
+    else:
+        encoder = read_encoder(transformer)
     head = read_head(folder)
     setfit_config = read_object(folder / "config_setfit.json", optional=True)
     normalize = bool(setfit_config.get("normalize_embeddings", False))

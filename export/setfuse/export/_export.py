@@ -28,22 +28,25 @@ from ._calibration_texts import CALIBRATION_TEXTS
 from ._card import bundle_card
 from ._checkpoint import Checkpoint, read_checkpoint
 from ._checks import CheckData, CheckSet, read_check_set
-from ._fuse import FILES, TARGETS, fuse
+from ._fuse import FILES, TARGETS, TRACED_PRECISIONS, fuse
+from ._optimum import Via
+from ._traced import TracedEncoder
 from ._validate import Answers, Reference, answer, answer_alone, answer_padded, check_interface, compare
 
 BATCH_SIZE = 16
 """Texts a batch of torch's answers and of the padded run: large enough that most rows are padded."""
 
-DEFAULT_PRECISIONS = ("fp32", "int8")
+DEFAULT_PRECISIONS = (Precision.FP32, Precision.INT8)
 
 
 def export(
     checkpoint: str | Path,
     bundle: str | Path,
-    precisions: Sequence[str] = DEFAULT_PRECISIONS,
+    precisions: Sequence[str] | None = None,
     *,
     check_on: CheckData | None = None,
     calibrate_on: Sequence[str] = CALIBRATION_TEXTS,
+    via: str = Via.AUTHORED,
     allow_mismatch: bool = False,
     overwrite: bool = False,
     progress: bool = False,
@@ -57,11 +60,14 @@ def export(
         checkpoint: A folder that `train` or SetFit wrote, a sentence-transformers folder with a head beside it, or the
             name of one on the Hub.
         bundle: The folder to write.
-        precisions: Which graphs to write: `fp32`, `int8`, `fp16`.
+        precisions: Which graphs to write: `fp32`, `int8`, `fp16`; None for the first two, or, via optimum, the first.
         check_on: Texts to compare on: a JSON lines file with `text` and perhaps `label`, or labelled rows; with labels,
             the accuracies are measured too. The default are the project's own, of mixed lengths and scripts.
         calibrate_on: Texts that show int8 what the activations span, a hundred or so; the more like those to be
             classified, the better. The default are ordinary texts of many kinds.
+        via: `authored` writes the encoder's graph from its weights. `optimum` has optimum's exporter trace it, for
+            architectures that are not authored; it runs in an environment of its own, named by
+            `SETFUSE_OPTIMUM_PYTHON`, and gives fp32 only.
         allow_mismatch: Write the bundle even if a graph is further off than its precision explains, and note it there.
         overwrite: Replace an existing folder, whole.
         progress: Show a progress bar on stderr.
@@ -70,14 +76,17 @@ def export(
         The manifest that was written.
 
     Raises:
-        UsageError: A precision that does not exist, or no text to calibrate on.
+        UsageError: A precision or way that does not exist, or no text to calibrate on.
         OutputExists: `bundle` exists and `overwrite` is false, or it must not be replaced.
         DatasetError: `check_on` cannot be read, or has labels that are none of the checkpoint's.
         CheckpointError: `checkpoint` is none, or is damaged.
         UnsupportedCheckpoint: Its architecture, modules or head are not supported.
+        MissingExtra: It goes through optimum, and there is none; the message says what to install.
+        ExportError: optimum failed.
         ParityError: A graph does not answer as torch does; nothing was written.
     """
-    wanted = _precisions(precisions)
+    way = _way(via)
+    wanted = _precisions(precisions, way)
     if isinstance(calibrate_on, str) or not calibrate_on:
         raise UsageError(f"calibrate_on: expected a list of texts, got {calibrate_on!r}")
     keep = [path for path in (checkpoint, check_on) if isinstance(path, str | Path) and Path(path).exists()]
@@ -86,7 +95,7 @@ def export(
         tqdm(total=2 + 2 * len(wanted), desc="export", disable=not progress, bar_format=_BAR) as bar,
     ):
         bar.set_postfix_str("reading the checkpoint")
-        source = read_checkpoint(checkpoint)
+        source = read_checkpoint(checkpoint, way)
         checks = read_check_set(check_on, source)
         tokenizer = _write_tokenizer(source, staging)
         bar.update()
@@ -114,14 +123,24 @@ def export(
 _BAR = "{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}{postfix}"
 
 
-def _precisions(precisions: Sequence[str]) -> list[Precision]:
+def _precisions(precisions: Sequence[str] | None, way: Via) -> list[Precision]:
+    supported = TRACED_PRECISIONS if way is Via.OPTIMUM else tuple(Precision)
+    if precisions is None:
+        return [precision for precision in DEFAULT_PRECISIONS if precision in supported]
     if isinstance(precisions, str):
         raise UsageError(f'precisions: expected a list such as ("fp32",), got the string {precisions!r}')
     wanted = list(dict.fromkeys(str(precision) for precision in precisions))
     for precision in wanted or ["nothing"]:
-        if precision not in list(Precision):
-            raise UsageError(f"precisions: expected some of {', '.join(Precision)}, got {precision!r}")
+        if precision not in list(supported):
+            via = " via optimum" if way is Via.OPTIMUM else ""
+            raise UsageError(f"precisions: expected some of {', '.join(supported)}{via}, got {precision!r}")
     return [Precision(precision) for precision in wanted]
+
+
+def _way(via: str) -> Via:
+    if via not in list(Via):
+        raise UsageError(f"via: expected one of {', '.join(Via)}; got {via!r}")
+    return Via(via)
 
 
 def _ask_torch(source: Checkpoint, checks: CheckSet) -> Reference:
@@ -195,6 +214,7 @@ def _manifest(source: Checkpoint, tokenizer: BundleFile, variants: Sequence[Vari
         scores=source.head.scores,
         prompt=source.prompt,
         provenance={
+            "encoder": str(Via.OPTIMUM if isinstance(source.encoder, TracedEncoder) else Via.AUTHORED),
             "head": source.head.kind,
             "family": source.encoder.family,
             "modules": [str(module) for module in (source.pooling, *source.modules)],

@@ -11,14 +11,19 @@ from setfuse.runtime import Precision, Target
 from ._checkpoint import Checkpoint
 from ._encoder import Encoder
 from ._encoder_graph import add_encoder
+from ._errors import UnsupportedCheckpoint
 from ._fp16 import Fp16Layout
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._heads import add_head
 from ._layout import FloatLayout, Layout
 from ._modules_graph import add_modules, add_pooling
 from ._quantize import quantize
+from ._traced import TracedEncoder, add_traced_encoder
 
 TARGETS = {Precision.FP32: Target.CPU, Precision.INT8: Target.CPU, Precision.FP16: Target.CUDA}
+TRACED_PRECISIONS = (Precision.FP32,)
+"""Those of an encoder that another exporter wrote: the others need a graph whose linears are ours to write."""
+
 FILES = {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx", Precision.FP16: "model.fp16.onnx"}
 
 
@@ -38,12 +43,18 @@ def fuse(
         outputs `probabilities` (or `decision_scores`), float32 (batch, labels), and `sentence_embedding`, float32
         (batch, dim). A graph without `attention_mask` takes batches of equal length only. The same checkpoint gives
         the same bytes.
+
+    Raises:
+        UnsupportedCheckpoint: The encoder was traced, and the precision is not fp32.
     """
     encoder, layout = _encoder_and_layout(checkpoint, precision, calibration)
     mask = "attention_mask" if layout.takes_mask else None
     graph = GraphBuilder()
-    cls_only = checkpoint.pooling.first_token_only
-    tokens = add_encoder(graph, layout, encoder, "input_ids", mask, cls_only=cls_only)
+    if isinstance(encoder, TracedEncoder):
+        tokens = add_traced_encoder(graph, encoder, "input_ids", "attention_mask")
+    else:
+        cls_only = checkpoint.pooling.first_token_only
+        tokens = add_encoder(graph, layout, encoder, "input_ids", mask, cls_only=cls_only)
     if layout.dtype is not np.float32:
         tokens = graph.node("Cast", [tokens], "tokens", to=FLOAT)  # from here on all graphs are alike
     embedding = add_pooling(
@@ -71,7 +82,14 @@ def fuse(
 
 def _encoder_and_layout(
     checkpoint: Checkpoint, precision: Precision, calibration: Sequence[str]
-) -> tuple[Encoder, Layout]:
+) -> tuple[Encoder | TracedEncoder, Layout]:
+    encoder = checkpoint.encoder
+    if isinstance(encoder, TracedEncoder):
+        if precision not in TRACED_PRECISIONS:
+            raise UnsupportedCheckpoint(
+                f"precision: expected fp32 for a {encoder.family} that optimum traced, got {precision}: not supported"
+            )
+        return encoder, FloatLayout()
     if precision is Precision.INT8:
-        return quantize(checkpoint, calibration)
-    return checkpoint.encoder, Fp16Layout() if precision is Precision.FP16 else FloatLayout()
+        return quantize(encoder, checkpoint, calibration)
+    return encoder, Fp16Layout() if precision is Precision.FP16 else FloatLayout()

@@ -77,7 +77,9 @@ class GraphBuilder:
         """
         if next(opset.version for opset in model.opset_import if opset.domain in {"", "ai.onnx"}) < OPSET:
             model = onnx.version_converter.convert_version(model, OPSET)
-        graph = onnx.compose.add_prefix(model, prefix).graph
+        # The names of constants are told beforehand: onnx 1.23 would not rename them inside the branches of an If.
+        constants = {constant.name: prefix + constant.name for constant in model.graph.initializer}
+        graph = onnx.compose.add_prefix_graph(model.graph, prefix, name_map=constants)
         for name, value in inputs.items():
             self.node("Identity", [value], prefix + name)
         self._nodes += graph.node

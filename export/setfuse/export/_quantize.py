@@ -19,11 +19,12 @@ ALPHA = 0.85
 """SmoothQuant's migration strength (Xiao et al., 2023): how much of a channel's size moves into the weights."""
 
 
-def quantize(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Encoder, Int8Layout]:
+def quantize(encoder: Encoder, checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Encoder, Int8Layout]:
     """Calibrate on texts and smooth.
 
     Args:
-        checkpoint: In float32.
+        encoder: In float32.
+        checkpoint: Whose it is: pooling and tokenizer.
         texts: A hundred or so of the kind that will be classified; the more alike, the better.
 
     Returns:
@@ -31,7 +32,7 @@ def quantize(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Encoder, Int
         layout that writes its linears in int8.
     """
     recorder = _Recorder()
-    ranges = _observe(checkpoint, recorder, texts)
+    ranges = _observe(encoder, checkpoint, recorder, texts)
     divisors = {}
     for linear in recorder.linears.values():
         # Layers that share their weights share the smoothing: it has to fit them all.
@@ -41,10 +42,9 @@ def quantize(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Encoder, Int
         name: Range(ranges[name].lowest / divisors[linear.name], ranges[name].highest / divisors[linear.name])
         for name, linear in recorder.linears.items()
     }
-    absorbed = {layer.attention_output.name for layer in checkpoint.encoder.layers}
-    encoder = _absorb(checkpoint.encoder, divisors)
+    absorbed = {layer.attention_output.name for layer in encoder.layers}
     uses = Counter(linear.name for linear in recorder.linears.values())
-    return encoder, Int8Layout(
+    return _absorb(encoder, divisors), Int8Layout(
         ranges=smoothed,
         divisors={name: s for name, s in divisors.items() if name not in absorbed},
         shared=frozenset(name for name, count in uses.items() if count > 1),
@@ -88,11 +88,11 @@ class _Recorder(Layout):
         return super().add_linear(graph, x, name, linear)
 
 
-def _observe(checkpoint: Checkpoint, recorder: _Recorder, texts: Sequence[str]) -> dict[str, Range]:
+def _observe(encoder: Encoder, checkpoint: Checkpoint, recorder: _Recorder, texts: Sequence[str]) -> dict[str, Range]:
     """Run the encoder in float32 on each text and keep the extremes of every channel that a linear reads."""
     graph = GraphBuilder()
     cls_only = checkpoint.pooling.first_token_only
-    add_encoder(graph, recorder, checkpoint.encoder, "input_ids", None, cls_only=cls_only)
+    add_encoder(graph, recorder, encoder, "input_ids", None, cls_only=cls_only)
     values = list(dict.fromkeys(recorder.inputs.values()))
     model = graph.model(
         name="calibration",

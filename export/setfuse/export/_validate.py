@@ -23,6 +23,10 @@ ROUNDING_FACTOR = 10
 """A head with large coefficients amplifies rounding, in torch too: how many times torch's own difference between
 batch sizes a float32 graph may be off."""
 
+TORCH_TOLERANCE = 1e-3
+"""How far torch's embedding of a text may differ between batches, as a share of the largest component there is. What
+differs more is no rounding: padding is let in."""
+
 INT8_MEAN_TOLERANCE = 0.01
 """Largest mean difference of a probability of an int8 graph."""
 
@@ -159,6 +163,7 @@ def compare(
         ParityError: The graph is further off than its precision explains; the message names the texts.
     """
     torch = reference.torch
+    _check_torch(reference)
     torch_difference = float(np.abs(torch.probabilities - reference.torch_again.probabilities).max())
     gate = _gate(precision, torch_difference, reference.unit)
     failures = [_values(precision, ways, reference, gate), _labels(precision, ways, reference, gate)]
@@ -184,6 +189,23 @@ def compare(
         checked_on=reference.checks.name,
         allowed_mismatch="; ".join(found),
     )
+
+
+def _check_torch(reference: Reference) -> None:
+    """Refuse a torch model that lets padding into its answers: there is no one answer to compare with.
+
+    Raises:
+        ParityError: It does.
+    """
+    alone, batched = reference.torch_again.embeddings, reference.torch.embeddings
+    differences = np.abs(alone - batched).max(axis=1) / max(float(np.abs(alone).max()), 1e-12)
+    if not float(differences.max()) <= TORCH_TOLERANCE:  # also true of NaN
+        worst = reference.checks.texts[int(differences.argmax())]
+        raise ParityError(
+            f"torch's own embeddings: expected the same within {TORCH_TOLERANCE:.0e} whatever else is in the batch, "
+            f"found {differences.max():.1e} for the text {worst!r:.60}: the model lets padding into its answers, so "
+            "there is no one answer to compare with; no bundle was written"
+        )
 
 
 def _gate(precision: Precision, torch_difference: float, unit: float) -> _Gate:

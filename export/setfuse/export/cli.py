@@ -10,6 +10,7 @@ from ._calibration_texts import CALIBRATION_TEXTS
 from ._check_cli import add_check, run_check
 from ._export import DEFAULT_PRECISIONS, export
 from ._inspect_cli import add_inspect, run_inspect
+from ._optimum import Via
 from ._triton import check_triton_output, write_triton_repository
 
 
@@ -19,9 +20,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--precision",
         nargs="+",
-        default=list(DEFAULT_PRECISIONS),
         choices=[str(precision) for precision in Precision],
-        help=f"which graphs to write: fp32, int8, fp16 (default: {' '.join(DEFAULT_PRECISIONS)})",
+        help=f"which graphs to write: fp32, int8, fp16 (default: {' '.join(DEFAULT_PRECISIONS)}; fp32 via optimum)",
     )
     parser.add_argument(
         "--check-on",
@@ -30,6 +30,12 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--calibrate-on", metavar="DATA.jsonl", help="texts that int8 is calibrated on; default: built-in"
+    )
+    parser.add_argument(
+        "--via",
+        default=str(Via.AUTHORED),
+        choices=[str(via) for via in Via],
+        help="who writes the encoder's graph: optimum takes architectures that are not authored (default: authored)",
     )
     parser.add_argument(
         "--allow-mismatch", action="store_true", help="write graphs that are further from torch than they should be"
@@ -53,6 +59,7 @@ def _export(options: argparse.Namespace) -> None:
         options.precision,
         check_on=options.check_on,
         calibrate_on=read_texts(options.calibrate_on) if options.calibrate_on else CALIBRATION_TEXTS,
+        via=options.via,
         allow_mismatch=options.allow_mismatch,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),

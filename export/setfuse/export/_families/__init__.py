@@ -11,6 +11,7 @@ from . import albert, bert, distilbert, electra, mpnet, roberta
 from ._activations import ACTIVATIONS, EXACT_GELU, RELU, SILU, TANH_GELU
 from ._weights import Config, Weights
 
+VIA_OPTIMUM = 'optimum can export it: --via optimum (via="optimum")'
 FAMILIES: dict[str, ModuleType] = {
     "albert": albert,
     "bert": bert,
@@ -38,7 +39,8 @@ def read_encoder(folder: Path) -> Encoder:
     family = config.values.get("model_type")
     if family not in FAMILIES:
         raise UnsupportedCheckpoint(
-            f"{config.path}: expected model_type to be one of {', '.join(FAMILIES)}; found {family!r}: not supported"
+            f"{config.path}: expected model_type to be one of {', '.join(FAMILIES)}; found {family!r}: not supported; "
+            f"{VIA_OPTIMUM}"
         )
     module = FAMILIES[family]
     encoder: Encoder = module.read(config, Weights.read(folder, module.PREFIX))
