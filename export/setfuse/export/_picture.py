@@ -211,13 +211,13 @@ def _draw_block(block: _Block, left: int, top: int, scale: _Scale) -> tuple[list
         if cost:
             lines += _bar(right, y + 11, cost / scale.multiply_adds, operations(cost), colour)
         for number, line in enumerate(_operator_lines(row.operators)):
-            lines.append(_text(left + 18, y + 33 + number * _LINE, line, "quiet"))
+            lines.append(_text(left + 18, y + 41 + number * _LINE, line, "quiet"))
         y += _row_height(row)
     return lines, top + height
 
 
 def _row_height(row: _Row) -> int:
-    return 24 + _LINE * len(_operator_lines(row.operators))
+    return 34 + _LINE * len(_operator_lines(row.operators))
 
 
 def _operator_lines(operators: Counter[str]) -> list[str]:
