@@ -365,6 +365,11 @@ REFUSED: dict[str, tuple[heads.Maker, type[Exception], str]] = {
         CheckpointError,
         "classes of different names, found 1, 1, 2",
     ),
+    "classes that are no text": (
+        lambda: logistic(classes_=np.asarray(["a", "b", "\ud800"])),
+        CheckpointError,
+        "classes of Unicode text",
+    ),
     "multinomial of two": (
         lambda: changed(heads.fitted(LogisticRegression, 2), multi_class="multinomial"),
         UnsupportedCheckpoint,
