@@ -409,6 +409,8 @@ class TestMadeUpArrays:
             lambda: set_dtype_state(new_dtype("f8"), (3, "<", None, ("a",), {"a": (np.dtype("f8"), 0)}, -1, -1, 0)),
             lambda: set_dtype_state(new_dtype("f8"), (3, "<", (np.dtype("f8"), (9,)), None, None, -1, -1, 0)),
             lambda: set_dtype_state(new_dtype("f8"), None),
+            lambda: set_dtype_state(new_dtype("f8"), (3, "<", None, None, None, -1, 0, 0)),
+            lambda: set_dtype_state(new_dtype("V8"), (3, "|", None, ("a",), {"a": (np.dtype("f8"), 0)}, 8, 0, 16)),
             lambda: set_array_state(np.empty(0), (1, (9,), np.dtype("O"), False, [])),
             lambda: set_array_state(np.empty(0), (1, (9,), np.dtype("f8"), False, b"short")),
             lambda: set_array_state(np.empty(0), (1, (-1,), np.dtype("f8"), False, b"")),
