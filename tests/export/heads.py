@@ -211,12 +211,12 @@ def _fitted(make: Maker, classes: int) -> Any:
 
 def fitted(make: Maker, classes: int) -> Any:
     """Fit an estimator to as many classes; what comes back may be changed."""
-    return copy.deepcopy(_fitted(make, classes))
+    return make_quietly(lambda: copy.deepcopy(_fitted(make, classes)))
 
 
 def fitted_multi_label(make: Maker) -> Any:
     """Fit an estimator to LABELS labels; what comes back may be changed."""
-    return copy.deepcopy(_fitted(make, 0))
+    return make_quietly(lambda: copy.deepcopy(_fitted(make, 0)))
 
 
 def saved(folder: Path, estimator: Any, **options: Any) -> Path:

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import joblib
 import numpy as np
 import onnx
 import pytest
@@ -78,6 +79,18 @@ def test_the_same_checkpoint_gives_the_same_bytes(tiny_checkpoint: Path, tiny_bu
 
     for name in ("model.onnx", "tokenizer.json", "bundle.json"):
         assert (tmp_path / "again" / name).read_bytes() == (tiny_bundle / name).read_bytes()
+
+
+def test_a_checkpoint_of_setfits_with_a_pickled_head(tiny_checkpoint: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    checkpoint = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
+    joblib.dump(read_checkpoint(checkpoint).head.estimator, checkpoint / "model_head.pkl")
+    (checkpoint / "head.json").unlink()
+    (checkpoint / "head.safetensors").unlink()
+
+    manifest = export(checkpoint, tmp_path / "bundle")
+
+    assert manifest.provenance["head"] == "LogisticRegression"
+    assert (tmp_path / "bundle" / "model.onnx").read_bytes() == (tiny_bundle / "model.onnx").read_bytes()
 
 
 def test_labels_of_any_script(tiny_checkpoint: Path, tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from hypothesis import strategies as st
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 
+import setfuse.export._heads._compressed as compressed_module
 import setfuse.export._heads._unpickle as unpickle_module
 from setfuse.export import CheckpointError, ExportError, UnsupportedCheckpoint
 from setfuse.export._heads import read_head
@@ -318,7 +319,7 @@ class TestAttacks:
     def test_a_small_file_that_unpacks_to_much(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compress: Callable[[bytes], bytes]
     ) -> None:
-        monkeypatch.setattr(unpickle_module, "MAX_BYTES", 100_000)
+        monkeypatch.setattr(compressed_module, "MAX_BYTES", 100_000)
 
         assert "of more than 100000 bytes" in self.attack(tmp_path, compress(bytes(10_000_000)), bytes)
 
@@ -408,6 +409,8 @@ class TestMadeUpArrays:
             lambda: set_dtype_state(new_dtype("f8"), (3, "<", None, ("a",), {"a": (np.dtype("f8"), 0)}, -1, -1, 0)),
             lambda: set_dtype_state(new_dtype("f8"), (3, "<", (np.dtype("f8"), (9,)), None, None, -1, -1, 0)),
             lambda: set_dtype_state(new_dtype("f8"), None),
+            lambda: set_dtype_state(new_dtype("f8"), (3, "<", None, None, None, -1, 0, 0)),
+            lambda: set_dtype_state(new_dtype("V8"), (3, "|", None, ("a",), {"a": (np.dtype("f8"), 0)}, 8, 0, 16)),
             lambda: set_array_state(np.empty(0), (1, (9,), np.dtype("O"), False, [])),
             lambda: set_array_state(np.empty(0), (1, (9,), np.dtype("f8"), False, b"short")),
             lambda: set_array_state(np.empty(0), (1, (-1,), np.dtype("f8"), False, b"")),
@@ -458,7 +461,16 @@ def test_cut_short_anywhere(tmp_path: Path, logistic: LogisticRegression) -> Non
                 read_bytes(tmp_path, data[:length])
 
 
-@settings(max_examples=300, deadline=None)
+def test_class_names_beyond_unicode(tmp_path: Path, logistic: LogisticRegression) -> None:
+    data = pickle.dumps(logistic, 4)
+    name = "b".encode("utf-32-le") + bytes(4)
+    assert name in data
+
+    with pytest.raises(CheckpointError, match=r"found damage \(SystemError"):
+        read_bytes(tmp_path, data.replace(name, bytes.fromhex("ffffff7f") + bytes(4), 1))
+
+
+@settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_bytes_changed_anywhere_are_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, logistic: LogisticRegression, data: st.DataObject

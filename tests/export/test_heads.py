@@ -356,6 +356,7 @@ REFUSED: dict[str, tuple[heads.Maker, type[Exception], str]] = {
     "unfitted pipeline": (lambda: make_pipeline(StandardScaler(), LinearSVC()), CheckpointError, "found no classes_"),
     "unfitted forest": (RandomForestClassifier, CheckpointError, "expected a fitted estimator"),
     "NaN": (lambda: logistic(coef_=np.full((3, WIDTH), np.nan)), CheckpointError, "found NaN or infinity in coef_"),
+    "beyond float32": (lambda: logistic(coef_=np.full((3, WIDTH), 1e39)), CheckpointError, "more than float32 holds"),
     "infinity": (lambda: logistic(intercept_=np.full(3, np.inf)), CheckpointError, "infinity in intercept_"),
     "no numbers": (lambda: logistic(coef_="x"), CheckpointError, "expected numbers in coef_, found str"),
     "misshapen": (lambda: logistic(coef_=np.ones((2, WIDTH))), CheckpointError, r"coef_ \(3, dim\) .* found \(2, 16\)"),
@@ -364,6 +365,11 @@ REFUSED: dict[str, tuple[heads.Maker, type[Exception], str]] = {
         lambda: logistic(classes_=np.asarray(["1", 1, 2], dtype=object)),
         CheckpointError,
         "classes of different names, found 1, 1, 2",
+    ),
+    "classes that are no text": (
+        lambda: logistic(classes_=np.asarray(["a", "b", "\ud800"])),
+        CheckpointError,
+        "classes of Unicode text",
     ),
     "multinomial of two": (
         lambda: changed(heads.fitted(LogisticRegression, 2), multi_class="multinomial"),

@@ -71,6 +71,9 @@ def set_dtype_state(dtype: np.dtype[Any], state: Any) -> None:
     # Arrays of this type may exist already: its size stays.
     if size not in {-1, dtype.itemsize}:
         raise Damaged(f"an array type {dtype} of {size} bytes")
+    # numpy divides by the alignment, unasked.
+    if alignment not in ({1, 2, 4, 8, 16} if dtype.kind == "V" else {-1, dtype.alignment}):
+        raise Damaged(f"an array type {dtype} with the alignment {alignment}")
     if dtype.kind == "V":
         _check_fields(names, fields, dtype.itemsize)
     elif names is not None or fields is not None:

@@ -47,6 +47,8 @@ def read_estimator(estimator: Any) -> Head:
     if len(part.classes) < 2:  # noqa: PLR2004 - one label is no choice
         raise CheckpointError(f"{part.kind}: expected two labels or more, found {len(part.classes)}")
     classes = tuple(str(label) for label in part.classes)
+    if any("\ud800" <= letter <= "\udfff" for label in classes for letter in label):
+        raise CheckpointError(f"{part.kind}: expected classes of Unicode text, found {classes!r:.80}")
     if len(set(classes)) != len(classes):
         raise CheckpointError(f"{part.kind}: expected classes of different names, found {', '.join(classes)}")
     return Head(

@@ -9,7 +9,7 @@ from setfuse.runtime import Scores
 
 from ._ask import is_one_vs_rest
 from ._formulas import Link
-from ._part import Part, classes_of, fitted, linear, name_of, rows_of
+from ._part import Part, classes_of, fitted, linear, name_of, numbers, rows_of
 
 
 def read_logistic(estimator: Any) -> Part:
@@ -69,8 +69,6 @@ def read_sgd(estimator: Any) -> Part:
 
 def scaler(estimator: Any, width: int) -> tuple[np.ndarray, np.ndarray]:
     """Read a StandardScaler as what it subtracts and what it divides by, float64 (width,) each."""
-    from ._part import numbers
-
     mean = numbers(estimator, "mean_") if estimator.with_mean else np.zeros(width)
     scale = numbers(estimator, "scale_") if estimator.with_std else np.ones(width)
     return mean, scale

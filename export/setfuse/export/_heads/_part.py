@@ -65,8 +65,11 @@ def numbers(estimator: Any, attribute: str) -> Array:
         raise CheckpointError(
             f"{name_of(estimator)}: expected numbers in {attribute}, found {type(value).__name__}"
         ) from error
-    if not np.isfinite(array).all():
-        raise CheckpointError(f"{name_of(estimator)}: expected finite weights, found NaN or infinity in {attribute}")
+    if not (np.abs(array) <= np.finfo(np.float32).max).all():  # also true of NaN
+        raise CheckpointError(
+            f"{name_of(estimator)}: expected finite weights, found NaN or infinity in {attribute}, or more "
+            "than float32 holds"
+        )
     return array
 
 

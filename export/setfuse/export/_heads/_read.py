@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from setfuse.export._errors import CheckpointError, ExportError
 
 from ._estimators import read_estimator, supported_sentence
@@ -35,7 +37,8 @@ def read_head(folder: Path) -> Head:
         )
     estimator = unpickle(path, supported_sentence())
     try:
-        return read_differentiable(estimator) if isinstance(estimator, Module) else read_estimator(estimator)
+        with np.errstate(all="ignore"):  # what is no number, or too large, is refused by name
+            return read_differentiable(estimator) if isinstance(estimator, Module) else read_estimator(estimator)
     except ExportError as error:
         raise type(error)(f"{path}: {error}") from error
     except DAMAGE as error:  # attributes of other types than scikit-learn ever gave them

@@ -5,7 +5,6 @@ ordinary pickle is read alike. Python's own unpickler in Python is what is restr
 beyond the bytes of the arrays.
 """
 
-import bz2
 import importlib
 import io
 import lzma
@@ -37,10 +36,8 @@ from ._arrays import (
     set_dtype_state,
     set_tree_state,
 )
+from ._compressed import decompressed
 from ._torch_head import Module, new_parameter, new_storage, new_tensor
-
-MAX_BYTES = 1 << 31
-"""Of a head, decompressed: far more than any head has, and less than would bring a machine down."""
 
 DAMAGE = (
     ArithmeticError,
@@ -50,6 +47,7 @@ DAMAGE = (
     LookupError,
     MemoryError,
     RecursionError,
+    SystemError,  # numpy's text with characters beyond Unicode
     TypeError,
     ValueError,
     lzma.LZMAError,
@@ -83,7 +81,7 @@ def unpickle(path: Path, supported: str) -> Any:
     """
     unpickler: _Unpickler | None = None
     try:
-        unpickler = _Unpickler(_decompressed(path.read_bytes()))
+        unpickler = _Unpickler(decompressed(path.read_bytes()))
         with warnings.catch_warnings():  # scikit-learn's, about its version: told below where it matters
             warnings.simplefilter("ignore")
             return unpickler.load()
@@ -108,30 +106,6 @@ def _versions(unpickler: "_Unpickler | None") -> str:
         f"; it was written by scikit-learn {unpickler.version} and is read by {sklearn.__version__}: "
         "install that version, or write it again"
     )
-
-
-def _decompressed(data: bytes) -> io.BytesIO:
-    """Undo joblib's compression, which the first bytes tell.
-
-    Raises:
-        Damaged: More than MAX_BYTES would come out.
-    """
-    rest: bytes | bool = b""
-    if data[:1] == b"x" or data[:2] == b"\x1f\x8b":
-        inflate = zlib.decompressobj(wbits=47)  # zlib and gzip
-        data = inflate.decompress(data, MAX_BYTES)
-        rest = not inflate.eof
-    elif data[:3] == b"BZh":
-        bunzip = bz2.BZ2Decompressor()
-        data = bunzip.decompress(data, MAX_BYTES)
-        rest = not bunzip.eof
-    elif data[:2] == b"\x5d\x00" or data[:5] == b"\xfd7zXZ":
-        unlzma = lzma.LZMADecompressor()
-        data = unlzma.decompress(data, MAX_BYTES)
-        rest = not unlzma.eof
-    if rest or len(data) > MAX_BYTES:
-        raise Damaged(f"a file that is cut short, or of more than {MAX_BYTES} bytes")
-    return io.BytesIO(data)
 
 
 class _Refused(Exception):
