@@ -10,8 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from setfuse.export import GraphError, GraphInspection, Inspection, export, inspect
-from setfuse.export._parts import ModelPart, layer_of, part_of
-from setfuse.export._picture import blocks_of, draw
+from setfuse.export._inspect._parts import ModelPart, layer_of, part_of
+from setfuse.export._inspect._picture import blocks_of, draw
 from setfuse.runtime import BundleNotFound, UsageError
 from tests.models import DATA, make_body, make_checkpoint
 

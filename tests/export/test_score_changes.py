@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from setfuse.export._score_changes import SCORE_CHANGES
+from setfuse.export._check._score_changes import SCORE_CHANGES
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(scale=2, size=(40, 3))

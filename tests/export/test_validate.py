@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from setfuse.export import ParityError
-from setfuse.export._checks import CheckSet
+from setfuse.export._check_set import CheckSet
 from setfuse.export._validate import Answers, Reference, compare
 from setfuse.runtime import Parity, Precision, Scores
 

@@ -4,12 +4,11 @@ from setfuse.runtime import require_extra
 
 require_extra("export", needed_by="setfuse.export")
 
-from ._check import check  # noqa: E402 - only once the extra is known to be there
+from ._check import CheckedOutput, CheckReport, Reason, check  # noqa: E402 - only once the extra is known to be there
 from ._checkpoint import Checkpoint, read_checkpoint  # noqa: E402
 from ._errors import CheckpointError, ExportError, GraphError, ParityError, UnsupportedCheckpoint  # noqa: E402
 from ._export import export  # noqa: E402
 from ._inspect import GraphInspection, Inspection, inspect  # noqa: E402
-from ._report import CheckedOutput, CheckReport, Reason  # noqa: E402
 from ._triton import write_triton_repository  # noqa: E402
 
 __all__ = [

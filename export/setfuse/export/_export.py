@@ -26,8 +26,8 @@ from setfuse.runtime import (
 
 from ._calibration_texts import CALIBRATION_TEXTS
 from ._card import bundle_card
+from ._check_set import CheckData, CheckSet, read_check_set
 from ._checkpoint import Checkpoint, read_checkpoint
-from ._checks import CheckData, CheckSet, read_check_set
 from ._fuse import FILES, TARGETS, TRACED_PRECISIONS, fuse
 from ._optimum import Via
 from ._traced import TracedEncoder

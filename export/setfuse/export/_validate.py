@@ -12,7 +12,7 @@ import tokenizers
 
 from setfuse.runtime import Classifier, Manifest, Parity, Precision, Scores, Variant
 
-from ._checks import CheckSet, chosen, margin
+from ._check_set import CheckSet, chosen, margin
 from ._encoder import FloatArray
 from ._errors import ParityError
 

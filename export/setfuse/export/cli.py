@@ -7,9 +7,9 @@ import sys
 from setfuse.runtime import Command, Parity, Precision, read_texts
 
 from ._calibration_texts import CALIBRATION_TEXTS
-from ._check_cli import add_check, run_check
+from ._check import add_check, run_check
 from ._export import DEFAULT_PRECISIONS, export
-from ._inspect_cli import add_inspect, run_inspect
+from ._inspect import add_inspect, run_inspect
 from ._optimum import Via
 from ._triton import check_triton_output, write_triton_repository
 

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
-from ._errors import GraphError
+from setfuse.export._errors import GraphError
 
 IntArray = npt.NDArray[np.int64]
 

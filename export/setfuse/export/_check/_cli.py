@@ -4,12 +4,12 @@ import argparse
 import json
 import sys
 
+from setfuse.export._errors import CheckpointError, ParityError, UnsupportedCheckpoint
 from setfuse.runtime import UsageError, read_rows
 
-from ._check import check
-from ._errors import CheckpointError, ParityError, UnsupportedCheckpoint
 from ._report import CheckedOutput, CheckReport
 from ._roles import OutputRole
+from ._run import check
 
 
 def add_check(parser: argparse.ArgumentParser) -> None:

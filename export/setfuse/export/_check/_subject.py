@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from setfuse.export._errors import GraphError
+
 from ._batches import Batch, BatchMaker
-from ._errors import GraphError
 from ._foreign import ForeignGraph, RunFailed
 from ._reference import Recipe, Reference, Tokens
 from ._roles import PREFERRED_OUTPUTS, FloatArray, InputRole, OutputRole, as_labels, as_scores, output_role

@@ -12,8 +12,9 @@ import onnx
 import onnxruntime
 from onnx import TensorProto
 
+from setfuse.export._errors import GraphError
+
 from ._batches import Batch
-from ._errors import GraphError
 from ._roles import InputRole
 
 _NUMPY_TYPES = {

@@ -4,12 +4,12 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from setfuse.export._check_texts import CHECK_TEXTS
+from setfuse.export._checkpoint import Checkpoint, read_checkpoint
+from setfuse.export._errors import GraphError
 from setfuse.runtime import UsageError
 
 from ._batches import BatchMaker
-from ._check_texts import CHECK_TEXTS
-from ._checkpoint import Checkpoint, read_checkpoint
-from ._errors import GraphError
 from ._foreign import ForeignGraph
 from ._report import CheckedOutput, CheckReport
 from ._roles import InputRole, OutputRole, input_roles

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from setfuse.export._checkpoint import Checkpoint
+from setfuse.export._errors import GraphError
+from setfuse.export._oracle import TorchOracle
+from setfuse.export._validate import FP32_TOLERANCE, ROUNDING_FACTOR, Answers
+
 from ._batches import Batch, BatchMaker
 from ._case import Case
-from ._checkpoint import Checkpoint
-from ._errors import GraphError
 from ._explain import explain
 from ._foreign import ForeignGraph
-from ._oracle import TorchOracle
 from ._reference import Reference
 from ._report import CheckedOutput, Reason
 from ._roles import FloatArray, InputRole, OutputRole
 from ._subject import PADDED_BATCH, Output, Subject, Values, choose
-from ._validate import FP32_TOLERANCE, ROUNDING_FACTOR, Answers
 
 _PROBE_TOKENS = 8
 """Length of the text that shows what the outputs are: no width that a model has."""

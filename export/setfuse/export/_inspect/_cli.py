@@ -8,9 +8,9 @@ from pathlib import Path
 
 from setfuse.runtime import Tensor
 
-from ._inspect import GraphInspection, inspect
 from ._parts import ModelPart
 from ._picture import draw, megabytes, operations
+from ._run import GraphInspection, inspect
 
 
 def add_inspect(parser: argparse.ArgumentParser) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from setfuse.export._errors import GraphError
+
 from ._case import Case
-from ._errors import GraphError
 from ._foreign import RunFailed, run_exposed
 from ._reference import Recipe
 from ._report import Reason

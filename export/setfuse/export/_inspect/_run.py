@@ -12,11 +12,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from setfuse.export._check._foreign import all_nodes, open_session, read_model
+from setfuse.export._errors import GraphError
 from setfuse.runtime import Manifest, Tensor, UsageError
 
 from ._cost import NONE, MultiplyAdds, multiply_adds
-from ._errors import GraphError
-from ._foreign import all_nodes, open_session, read_model
 from ._parts import ModelPart, PartFinder
 
 _USUAL_LENGTHS = (16, 128, 512)
@@ -261,5 +261,6 @@ def _constant_names(model: onnx.ModelProto) -> set[str]:
 
 def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
-    shape = tuple(dim.dim_param or dim.dim_value for dim in kind.shape.dim)
+    # What another exporter left open has no name.
+    shape = tuple(dim.dim_param or dim.dim_value or "?" for dim in kind.shape.dim)
     return Tensor(name=value.name, dtype=TensorProto.DataType.Name(kind.elem_type).lower(), shape=shape)

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ._batches import Batch
-from ._errors import GraphError
-from ._foreign import ForeignGraph, RunFailed, read_model, run_exposed
+from setfuse.export._check._batches import Batch
+from setfuse.export._check._foreign import ForeignGraph, RunFailed, read_model, run_exposed
+from setfuse.export._check._roles import input_roles
+from setfuse.export._errors import GraphError
+
 from ._parts import ModelPart, PartFinder
-from ._roles import input_roles
 
 _LENGTHS = (8, 16, 24)
 _PRODUCTS = {

@@ -8,8 +8,8 @@ from html import escape
 from setfuse.runtime import Tensor
 
 from ._cost import NONE, MultiplyAdds
-from ._inspect import GraphInspection, Inspection, Section
 from ._parts import ModelPart
+from ._run import GraphInspection, Inspection, Section
 
 _WIDTH = 520
 _GAP = 28

@@ -11,9 +11,10 @@ import torch
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
 from torch import nn
 
+from setfuse.export._encoder import FloatArray
+from setfuse.export._oracle import TorchOracle
+
 from ._batches import Batch
-from ._encoder import FloatArray
-from ._oracle import TorchOracle
 
 POOLING_MODES = Pooling.POOLING_MODES
 """Those of sentence-transformers."""
