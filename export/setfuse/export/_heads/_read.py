@@ -38,8 +38,14 @@ def read_head(folder: Path) -> Head:
     estimator = unpickle(path, supported_sentence())
     try:
         with np.errstate(all="ignore"):  # what is no number, or too large, is refused by name
-            return read_differentiable(estimator) if isinstance(estimator, Module) else read_estimator(estimator)
+            head = read_differentiable(estimator) if isinstance(estimator, Module) else read_estimator(estimator)
+            answers = head.answer(np.full((1, head.width), head.width**-0.5))
     except ExportError as error:
         raise type(error)(f"{path}: {error}") from error
     except DAMAGE as error:  # attributes of other types than scikit-learn ever gave them
         raise CheckpointError(f"{path}: expected a fitted estimator, found damage ({error!r:.200})") from error
+    if answers.shape != (1, len(head.classes)):
+        raise CheckpointError(
+            f"{path}: expected an estimator that gives {len(head.classes)} scores, found {answers.shape[1:]}"
+        )
+    return head

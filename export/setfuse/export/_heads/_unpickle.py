@@ -46,6 +46,7 @@ DAMAGE = (
     EOFError,
     LookupError,
     MemoryError,
+    NameError,
     RecursionError,
     SystemError,  # numpy's text with characters beyond Unicode
     TypeError,
