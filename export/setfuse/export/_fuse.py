@@ -21,6 +21,9 @@ from ._quantize import quantize
 from ._traced import TracedEncoder, add_traced_encoder
 
 TARGETS = {Precision.FP32: Target.CPU, Precision.INT8: Target.CPU, Precision.FP16: Target.CUDA}
+CLASSICAL = "ai.onnx.ml"
+"""The domain of trees, support vectors and the like: onnxruntime has no CUDA kernel for any operator of it."""
+
 TRACED_PRECISIONS = (Precision.FP32,)
 """Those of an encoder that another exporter wrote: the others need a graph whose linears are ours to write."""
 
@@ -45,7 +48,8 @@ def fuse(
         the same bytes.
 
     Raises:
-        UnsupportedCheckpoint: The encoder was traced, and the precision is not fp32.
+        UnsupportedCheckpoint: The encoder was traced, and the precision is not fp32; or it is fp16, and the head is
+            none of plain operators.
     """
     encoder, layout = _encoder_and_layout(checkpoint, precision, calibration)
     mask = "attention_mask" if layout.takes_mask else None
@@ -63,6 +67,11 @@ def fuse(
     embedding = add_modules(graph, checkpoint.modules, embedding)
     embedding = graph.node("Identity", [embedding], "sentence_embedding")
     add_head(graph, checkpoint.head, embedding, str(checkpoint.head.scores))
+    if precision is Precision.FP16 and graph.uses_domain(CLASSICAL):
+        raise UnsupportedCheckpoint(
+            f"precision: expected a head of plain operators for fp16, found {checkpoint.head.kind}, whose operators have "
+            "no CUDA kernel; export fp32 and int8"
+        )
     return graph.model(
         name="setfuse",
         inputs=[tensor_info(name, INT64, ("batch", "sequence")) for name in ("input_ids", mask) if name],

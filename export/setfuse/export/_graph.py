@@ -64,6 +64,10 @@ class GraphBuilder:
         """Declare the operators of a domain other than the standard one."""
         self._opsets[domain] = max(version, self._opsets.get(domain, 1))
 
+    def uses_domain(self, domain: str) -> bool:
+        """Tell whether any node so far is of a domain."""
+        return any(node.domain == domain for node in self._nodes)
+
     def splice(self, model: onnx.ModelProto, inputs: Mapping[str, str], prefix: str) -> dict[str, str]:
         """Take over the nodes and constants of a model that another exporter wrote.
 

@@ -182,9 +182,9 @@ def _entries(folder: Path) -> list[tuple[str, str]]:
     except (KeyError, TypeError) as error:
         raise CheckpointError(f"{path}: expected a list of modules with type and path ({error!r})") from error
     names = [name for name, _ in entries]
-    if names[:2] != ["Transformer", "Pooling"] or not set(names[2:]) <= {*_READERS, "Dropout"}:
+    if names[:2] != ["Transformer", "Pooling"] or not set(names[2:]) <= set(supported_modules()):
         raise UnsupportedCheckpoint(
-            f"{path}: expected the modules Transformer, Pooling and any of {', '.join(_READERS)}, Dropout, in this "
+            f"{path}: expected the modules Transformer, Pooling and any of {', '.join(supported_modules())}, in this "
             f"order; found {', '.join(names) or 'none'}: not supported"
         )
     if any(not (folder / entry).resolve().is_relative_to(folder.resolve()) for _, entry in entries):
@@ -260,6 +260,11 @@ def _on_the_embedding(path: Path, config: dict[str, Any]) -> None:
             raise UnsupportedCheckpoint(
                 f"{path}: expected {key} {SENTENCE_EMBEDDING!r}, found {config[key]!r}: not supported"
             )
+
+
+def supported_modules() -> list[str]:
+    """List the modules that may follow the pooling."""
+    return [*_READERS, "Dropout"]
 
 
 _READERS: dict[str, Callable[[Path, str, int], Module]] = {

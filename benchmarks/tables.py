@@ -1,0 +1,52 @@
+"""Write the generated tables of the READMEs: `python -m benchmarks.tables`, or `--check` whether any is stale."""
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from setfuse.export._supported import supported_tables
+
+from ._files import whole_file
+from ._process import ROOT
+
+
+def tables() -> dict[tuple[Path, str], str]:
+    """Give each table by its file and the name between its marks."""
+    return {(ROOT / "export" / "README.md", "supported"): supported_tables()}
+
+
+def with_table(text: str, name: str, table: str) -> str:
+    """Put a table between its marks.
+
+    Raises:
+        ValueError: The marks are not there.
+    """
+    marks = re.compile(rf"(<!-- {name}: [^>]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    changed, count = marks.subn(lambda match: f"{match[1]}\n{table}\n\n{match[2]}", text)
+    if count != 1:
+        raise ValueError(f"expected the marks of the table {name!r} once, found them {count} times")
+    return changed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.tables", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if a table is stale")
+    options = parser.parse_args(arguments)
+    stale = False
+    for (path, name), table in tables().items():
+        before = path.read_text(encoding="utf-8")
+        after = with_table(before, name, table)
+        if after != before:
+            stale = True
+            print(f"{path.relative_to(ROOT)}: the table {name!r} is {'stale' if options.check else 'written'}")
+            if not options.check:
+                with whole_file(path) as partial:
+                    partial.write_text(after, encoding="utf-8")
+    return int(options.check and stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
