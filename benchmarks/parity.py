@@ -162,8 +162,10 @@ def measure(checkpoint: Path, what: str, check_on: Path | None = None) -> Iterat
         bundle = Path(scratch) / "bundle"
         for precision in Precision:
             with contextlib.suppress(UnsupportedCheckpoint):  # fp16 of a head that has no CUDA kernels
-                options = {"check_on": check_on, "allow_mismatch": True, "overwrite": True}
-                yield from _rows(export(checkpoint, bundle, [precision], **options), what)
+                manifest = export(
+                    checkpoint, bundle, [precision], check_on=check_on, allow_mismatch=True, overwrite=True
+                )
+                yield from _rows(manifest, what)
 
 
 def _rows(manifest: Manifest, what: str) -> Iterator[Row]:

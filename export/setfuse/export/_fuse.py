@@ -69,8 +69,8 @@ def fuse(
     add_head(graph, checkpoint.head, embedding, str(checkpoint.head.scores))
     if precision is Precision.FP16 and graph.uses_domain(CLASSICAL):
         raise UnsupportedCheckpoint(
-            f"precision: expected a head of plain operators for fp16, found {checkpoint.head.kind}, whose operators have "
-            "no CUDA kernel; export fp32 and int8"
+            f"precision: expected a head of plain operators for fp16, found {checkpoint.head.kind}, whose operators "
+            "have no CUDA kernel; export fp32 and int8"
         )
     return graph.model(
         name="setfuse",

@@ -12,17 +12,21 @@ from ._modules import DenseActivation, PoolingMode, supported_modules
 
 def supported_tables() -> str:
     """Write the tables in Markdown."""
-    parts: list[tuple[str, Iterable[str]]] = [
-        ("encoder (`model_type`)", FAMILIES),
-        ("its activation", ACTIVATIONS),
-        ("module after the encoder", supported_modules()),
-        ("pooling, one or several", PoolingMode),
-        ("activation of Dense", DenseActivation),
+    lines = [
+        "| of the body | supported |",
+        "|---|---|",
+        _row("encoder (`model_type`)", FAMILIES),
+        _row("its activation", ACTIVATIONS),
+        _row("module after the encoder", supported_modules()),
+        _row("pooling, one or several", PoolingMode),
+        _row("activation of Dense", DenseActivation),
     ]
-    lines = ["| of the body | supported |", "|---|---|"]
-    lines += [f"| {what} | {', '.join(names)} |" for what, names in parts]
     lines += ["", "| head | written as | gives |", "|---|---|---|"]
     lines += [f"| {' | '.join(row)} |" for row in supported_heads()]
     lines += ["", "| precision | for | file |", "|---|---|---|"]
     lines += [f"| {precision} | {TARGETS[precision]} | `{FILES[precision]}` |" for precision in Precision]
     return "\n".join(lines)
+
+
+def _row(what: str, names: Iterable[str]) -> str:
+    return f"| {what} | {', '.join(names)} |"
