@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from setfuse.runtime import Classifier, Evaluation, Manifest, SetfuseError, evaluate, read_rows
+from setfuse.runtime import Classifier, Evaluation, SetfuseError, Variant, evaluate, read_rows
 
 from ._contenders import Models
 from ._errors import BenchmarkError
@@ -67,8 +67,8 @@ def _demo() -> None:
         overwrite=True,
         progress=True,
     )
-    _say("2/4  export: body and head to one ONNX graph, compared with torch before it is believed")
-    manifest = export(checkpoint, bundle, overwrite=True, progress=True)
+    _say("2/4  export: body and head to one ONNX graph a precision, compared with torch before it is believed")
+    export(checkpoint, bundle, overwrite=True, progress=True)
     _say(f"3/4  classify {len(rows)} held-out texts, without torch (! = not the label it should have)")
     classifier = Classifier.load(bundle)
     evaluation = evaluate(classifier, rows)
@@ -82,7 +82,7 @@ def _demo() -> None:
     if trained.accuracy is None:
         raise BenchmarkError("expected the training to measure the accuracy on the held-out texts")
     times = f"trained in {trained.seconds:.0f} s; the whole demo in {seconds:.0f} s"
-    _summary(manifest, evaluation, trained.accuracy, latency, times)
+    _summary(classifier, evaluation, trained.accuracy, latency, times)
 
 
 def _say(line: str) -> None:
@@ -90,25 +90,23 @@ def _say(line: str) -> None:
 
 
 def _summary(
-    manifest: Manifest,
+    classifier: Classifier,
     evaluation: Evaluation,
     torch_accuracy: float,
     latency: list[Row],
     times: str,
 ) -> None:
-    variant = manifest.variants[0]
-    parity = variant.parity
-    if parity is None:
-        raise BenchmarkError("expected the export to record how the graph compares with torch")
+    parity = "\n           ".join(_parity(variant) for variant in classifier.manifest.variants)
     size = sum(path.stat().st_size for path in (OUT / "bundle").iterdir())
     where = OUT.relative_to(ROOT)
     print(f"""
 ── setfuse demo ─────────────────────────────────────────────────────────────────
-accuracy   {evaluation.accuracy:.3f} on {evaluation.texts} held-out texts of {len(manifest.labels)} labels
-           (torch checkpoint: {torch_accuracy:.3f}; macro F1 {evaluation.macro_f1:.3f})
-parity     {parity.texts} texts of all lengths and scripts against torch: probabilities off by at most
-           {parity.max_probability_difference:.1e}, {parity.label_agreement:.1%} the same labels
-size       bundle {size / 1e6:.1f} MB, of which the graph {variant.file.bytes / 1e6:.1f} MB ({variant})
+accuracy   {evaluation.accuracy:.3f} on {evaluation.texts} held-out texts of {len(classifier.labels)} labels
+           ({classifier.variant}, which this machine takes; torch checkpoint: {torch_accuracy:.3f}; macro F1
+           {evaluation.macro_f1:.3f})
+parity     against torch on texts of all lengths and scripts
+           {parity}
+size       bundle {size / 1e6:.1f} MB
 time       {times}
 
 latency, one thread, ms; ratio: how many times as long as setfuse it takes
@@ -122,6 +120,17 @@ next, in Python:
 next, in the shell:
   .venv/bin/setfuse predict {where}/bundle "{_QUESTION}"
 """)
+
+
+def _parity(variant: Variant) -> str:
+    parity = variant.parity
+    if parity is None:
+        raise BenchmarkError("expected the export to record how the graph compares with torch")
+    return (
+        f"{variant.precision}: probabilities off by {parity.mean_probability_difference:.1e} on average, at most "
+        f"{parity.max_probability_difference:.1e}; {parity.label_agreement:.1%} the same labels; "
+        f"{variant.file.bytes / 1e6:.1f} MB"
+    )
 
 
 _QUESTION = "my parcel says delivered but nothing is here"

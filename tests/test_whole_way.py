@@ -40,7 +40,7 @@ def trained(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
 @pytest.fixture(scope="module")
 def bundle(trained: dict[str, object]) -> Path:
     out = Path(str(trained["checkpoint"])).parent / "bundle"
-    manifest = answer("export", trained["checkpoint"], "--out", out)
+    manifest = answer("export", trained["checkpoint"], "--out", out, "--precision", "fp32")
     assert manifest == json.loads((out / "bundle.json").read_text(encoding="utf-8"))
     return out
 
@@ -129,10 +129,10 @@ def test_other_bad_input_is_one_line_each(tmp_path: Path, tiny_checkpoint: Path,
         (
             1,
             ("export", damaged, "--out", tmp_path / "x"),
-            "expected model_type 'bert', found 'gpt2': not supported yet",
+            "found 'gpt2': not supported; optimum can export it: --via optimum",
         ),
         (1, ("export", tiny_checkpoint, "--out", existing), "pass --overwrite"),
-        (2, ("export", tiny_checkpoint, "--out", tmp_path / "x", "--precision", "fp16"), "not supported yet"),
+        (2, ("export", tiny_checkpoint, "--out", tmp_path / "x", "--precision", "fp64"), "invalid choice: 'fp64'"),
     ]
     for status, arguments, message in failures:
         done = setfuse(*arguments)
