@@ -1,5 +1,6 @@
 """The export from checkpoint to bundle, and the proof that it makes."""
 
+import errno
 import hashlib
 import json
 import shutil
@@ -21,6 +22,7 @@ from setfuse.export._modules import Pooling, PoolingMode
 from setfuse.export._oracle import TorchOracle
 from setfuse.export._validate import check_interface
 from setfuse.runtime import Classifier, DatasetError, Manifest, OutputExists, Precision, Scores, UsageError
+from setfuse.runtime.__main__ import main
 
 
 def test_a_bundle_holds_what_its_manifest_says(tiny_bundle: Path) -> None:
@@ -262,6 +264,21 @@ def test_an_interrupted_export_leaves_what_was_there(
         export(tiny_checkpoint, bundle, overwrite=True)
     assert {path.name: path.read_bytes() for path in bundle.iterdir()} == before
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "model.onnx")
+
+    monkeypatch.setattr("onnx.save", full)
+
+    status = main(["export", str(tiny_checkpoint), "--out", str(tmp_path / "bundle")])
+
+    assert status == 1
+    assert capsys.readouterr().err.endswith("\nsetfuse export: model.onnx: No space left on device\n")
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_interface_that_is_not_the_promised_one(tiny_checkpoint: Path) -> None:

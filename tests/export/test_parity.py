@@ -115,6 +115,10 @@ def test_one_padded_batch_of_all_lengths(pair: tuple[Graph, TorchOracle]) -> Non
     assert_same(*pair, [*TEXTS, *SPELLED_OUT, LONG_TEXT])
 
 
+def test_every_length_up_to_the_maximum_and_beyond(pair: tuple[Graph, TorchOracle]) -> None:
+    assert_same(*pair, [" ".join(["late"] * count) for count in range(52)])
+
+
 def test_every_text_alone(pair: tuple[Graph, TorchOracle]) -> None:
     for text in (*TEXTS, *SPELLED_OUT, LONG_TEXT):
         assert_same(*pair, [text])
