@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Setfuse(Contender):
         self._classifier = Classifier.load(models.bundle, device="cpu", precision="fp32", threads=threads)
 
     def answer(self, texts: list[str]) -> list[str]:
-        return self._classifier.predict(texts)
+        return cast("list[str]", self._classifier.predict(texts))  # one label a text: both contenders know no other
 
 
 class SentenceTransformersTorch(Contender):

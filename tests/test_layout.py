@@ -69,9 +69,10 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
         "train": "BaseModelNotFound TrainingArguments TrainingDiverged TrainingError TrainingResult train",
         "export": "Checkpoint CheckpointError ExportError ParityError UnsupportedCheckpoint export read_checkpoint",
         "runtime": "FORMAT_VERSION BundleCorrupt BundleError BundleFile BundleNotFound Classifier Command DatasetError "
-        "Evaluation InvalidText LabelMetrics Manifest MissingExtra OutputExists Parity Precision Prediction Row "
-        "Scores SetfuseError Target Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate "
-        "new_folder read_rows require_extra",
+        "Evaluation HubError InvalidText LabelMetrics Manifest MissingExtra MultiLabelEvaluation MultiLabelRow "
+        "NoDecisionScores NoProbabilities OutputExists Parity Precision Prediction Row Scores SetfuseError Target Task "
+        "Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate evaluate_multi_label find_on_hub "
+        "new_folder push read_multi_label_rows read_rows require_extra",
     }
     assert done.stdout.split() == expected[stage].split()
 

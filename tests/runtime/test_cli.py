@@ -444,7 +444,7 @@ def test_info_says_what_the_bundle_holds(run: Callable[..., Done], tiny_bundle: 
     lines = [line.split(maxsplit=1) for line in done.out.splitlines()]
     assert ["labels", "late, lost, refund"] in lines
     assert ["task", "text-classification"] in lines
-    assert ["format", "1"] in lines
+    assert ["format", "2"] in lines
     assert "48 tokens" in done.out
     assert "32 dimensions" in done.out
     megabytes = (tiny_bundle / "model.onnx").stat().st_size / 1e6
@@ -538,7 +538,7 @@ def test_a_graph_that_the_bundle_lacks(
 BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "no manifest": (lambda bundle: (bundle / "bundle.json").unlink(), "expected a bundle folder with bundle.json"),
     "manifest cut short": (lambda bundle: (bundle / "bundle.json").write_bytes(b'{"form'), "found damage"),
-    "newer format": (lambda b: change_manifest(b, lambda m: m.update(format_version=2)), "upgrade setfuse"),
+    "newer format": (lambda b: change_manifest(b, lambda m: m.update(format_version=3)), "upgrade setfuse"),
     "older format": (lambda b: change_manifest(b, lambda m: m.update(format_version=0)), "export the bundle again"),
 }
 BAD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
@@ -599,7 +599,7 @@ def test_the_version_is_the_packages(run: Callable[..., Done]) -> None:
     assert run("--version") == Done(0, f"setfuse {metadata.version('setfuse')}\n", "")
 
 
-@pytest.mark.parametrize("name", ["", "train", "export", "predict", "evaluate", "info"])
+@pytest.mark.parametrize("name", ["", "train", "export", "predict", "evaluate", "info", "push"])
 def test_help_is_on_stdout(name: str, run: Callable[..., Done]) -> None:
     done = run(*name.split(), "--help")
 
@@ -607,7 +607,16 @@ def test_help_is_on_stdout(name: str, run: Callable[..., Done]) -> None:
     assert f"setfuse {name}".rstrip() in done.out
 
 
-HEAVY = ("torch", "transformers", "sentence_transformers", "sklearn", "onnx", "setfuse.train", "setfuse.export")
+HEAVY = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "sklearn",
+    "onnx",
+    "huggingface_hub",
+    "setfuse.train",
+    "setfuse.export",
+)
 PROBE = """
 import sys
 {first}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_recall_fscore_support
 
-from setfuse.runtime import Classifier, DatasetError, Evaluation, Row, evaluate
+from setfuse.runtime import Classifier, DatasetError, Evaluation, Row, Task, evaluate
 
 LABELS = ("late", "lost", "refund", "späť")
 
@@ -21,6 +21,7 @@ class StandIn:
 
     answers: Sequence[str]
     labels: tuple[str, ...] = LABELS
+    task: Task = Task.SINGLE_LABEL
 
     def predict(self, texts: Iterable[str]) -> list[str]:
         """Give the answer whose number the text is."""

@@ -1,5 +1,6 @@
 """The manifest: what is written is read back, and damage is named."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +16,9 @@ from setfuse.runtime import (
     Manifest,
     Parity,
     Precision,
+    Scores,
     Target,
+    Task,
     Tensor,
     UnsupportedFormat,
     Variant,
@@ -25,16 +28,23 @@ from setfuse.runtime import (
 from .damage import change_manifest
 
 
-def make_variant(precision: str, target: str, parity: Parity | None = None) -> Variant:
+def make_variant(precision: str, target: str, parity: Parity | None = None, scores: str = "probabilities") -> Variant:
     """Describe a graph that need not be there."""
     return Variant(
         file=BundleFile(f"model.{precision}.{target}.onnx", 12, "0" * 64),
         precision=Precision(precision),
         target=Target(target),
         inputs=(Tensor("input_ids", "int64", ("batch", "sequence")),),
-        outputs=(Tensor("probabilities", "float", ("batch", 2)), Tensor("sentence_embedding", "float", ("batch", 32))),
+        outputs=(Tensor(scores, "float", ("batch", 2)), Tensor("sentence_embedding", "float", ("batch", 32))),
         parity=parity,
     )
+
+
+def make_strings(scores: str = "probabilities") -> Variant:
+    """Describe a graph with the tokenizer inside."""
+    variant = make_variant("fp32", "cpu", scores=scores)
+    file = BundleFile("model.strings.onnx", 12, "0" * 64)
+    return dataclasses.replace(variant, file=file, inputs=(Tensor("text", "string", ("batch",)),))
 
 
 def make_manifest(*variants: Variant) -> Manifest:
@@ -70,8 +80,10 @@ def test_the_form_that_other_languages_read(tmp_path: Path) -> None:
     make_manifest(make_variant("fp32", "cpu")).write(tmp_path)
 
     assert json.loads((tmp_path / "bundle.json").read_text(encoding="utf-8")) == {
-        "format_version": 1,
+        "format_version": 2,
         "task": "text-classification",
+        "scores": "probabilities",
+        "prompt": "",
         "labels": ["späť", "你好"],
         "max_length": 48,
         "embedding_dim": 32,
@@ -89,9 +101,107 @@ def test_the_form_that_other_languages_read(tmp_path: Path) -> None:
                     {"name": "sentence_embedding", "dtype": "float", "shape": ["batch", 32]},
                 ],
                 "parity": None,
+                "note": "",
             }
         ],
         "provenance": {"training": {"base_model": "a/b", "seed": 42, "accuracy": None}, "versions": {"onnx": "1.0"}},
+    }
+
+
+def test_what_version_2_added_is_read_back(tmp_path: Path) -> None:
+    parity = Parity(
+        *(12, 2e-7, 1e-8, 3e-6, 0.75, 1e-5, 1.5e-7),
+        mean_embedding_difference=1e-8,
+        accuracy=0.5,
+        torch_accuracy=1,
+        checked_on="held_out.jsonl",
+        allowed_mismatch="3 labels of 12 differ",
+    )
+    variant = make_variant("fp32", "cpu", parity, scores="decision_scores")
+    manifest = dataclasses.replace(
+        make_manifest(make_variant("fp32", "cpu")),
+        variants=(variant, dataclasses.replace(make_strings("decision_scores"), note="with the tokenizer inside")),
+        scores=Scores.DECISION,
+        task=Task.MULTI_LABEL,
+        prompt="query: \n",
+    )
+
+    manifest.write(tmp_path)
+
+    assert Manifest.read(tmp_path) == manifest
+
+
+@pytest.mark.parametrize("name", ["task", "scores"])
+def test_a_manifest_takes_members_and_no_bare_strings(name: str) -> None:
+    manifest = make_manifest(make_variant("fp32", "cpu"))
+
+    with pytest.raises(TypeError, match=f"as {name}"):
+        dataclasses.replace(manifest, **{name: str(getattr(manifest, name))})
+
+
+def test_keys_that_this_release_does_not_know_are_ignored(folder: Path) -> None:
+    before = Manifest.read(folder)
+
+    def add(manifest: dict[str, Any]) -> None:
+        for value in (manifest, manifest["tokenizer"], *manifest["variants"], manifest["variants"][0]["parity"]):
+            value["of_a_later_release"] = {"x": [None]}
+        manifest["variants"][0]["inputs"][0]["layout"] = "row"
+
+    assert Manifest.read(change_manifest(folder, add)) == before
+
+
+def test_a_multi_label_bundle_may_have_one_label() -> None:
+    outputs = (Tensor("probabilities", "float", ("batch", 1)), Tensor("sentence_embedding", "float", ("batch", 32)))
+    variant = dataclasses.replace(make_variant("fp32", "cpu"), outputs=outputs)
+
+    manifest = make_manifest(make_variant("fp32", "cpu"))
+    changes: dict[str, Any] = {"labels": ("spam",), "variants": (variant,)}
+    assert dataclasses.replace(manifest, **changes, task=Task.MULTI_LABEL).labels == ("spam",)
+    with pytest.raises(ValueError, match="2 labels or more"):
+        dataclasses.replace(manifest, **changes)
+
+
+# Graphs that take strings
+
+
+def test_a_graph_that_takes_strings_is_never_the_one_to_run() -> None:
+    manifest = make_manifest(make_strings(), make_variant("int8", "cpu"))
+
+    assert make_strings().takes_strings
+    assert str(manifest.variant(precision=None, target=Target.CPU)) == "int8/cpu"
+    with pytest.raises(
+        VariantNotFound, match=r"no fp32/cpu graph \(has: fp32/cpu \(strings in\), int8/cpu; strings in"
+    ):
+        manifest.variant(precision=Precision.FP32, target=Target.CPU)
+
+
+def test_a_bundle_of_strings_alone_says_who_can_run_it() -> None:
+    with pytest.raises(VariantNotFound, match=r"strings in is for other programs, through onnxruntime-extensions\)"):
+        make_manifest(make_strings()).variant(precision=None, target=Target.CPU)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"inputs": (Tensor("text", "int64", ("batch",)),)}, "expected string of 1 axes as text"),
+        ({"inputs": (Tensor("text", "string", ("batch", 1)),)}, "expected string of 1 axes as text"),
+        ({"outputs": (Tensor("label", "int64", ("batch",)),)}, "expected string of 1 axes as label"),
+    ],
+)
+def test_the_interface_of_strings_is_checked(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(make_strings(), **changes)
+
+
+def test_only_a_graph_that_takes_strings_may_name_labels() -> None:
+    label = Tensor("label", "string", ("batch",))
+
+    with pytest.raises(ValueError, match="expected float of 2 axes as label"):
+        dataclasses.replace(make_variant("fp32", "cpu"), outputs=(label,))
+    outputs = (label, *make_strings().outputs)
+    assert make_manifest(dataclasses.replace(make_strings(), outputs=outputs)).variants[0].widths == {
+        "probabilities": 2,
+        "sentence_embedding": 32,
     }
 
 
@@ -125,6 +235,10 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path) -> None:
         pytest.param(b'{"format_version": "1"}', id="version is text"),
         pytest.param(b'{"format_version": 1.0}', id="version is a float"),
         pytest.param(b'{"format_version": null}', id="version is null"),
+        pytest.param(b'{"format_version": true}', id="version is true"),
+        pytest.param(b'{"format_version": NaN}', id="version is NaN"),
+        pytest.param(b'{"format_version": [2]}', id="version is a list"),
+        pytest.param(b'{"format_version": 1' + b"0" * 5000 + b"}", id="version of 5,000 digits"),
         pytest.param(b'{"format_version": 1}', id="only a version"),
     ],
 )
@@ -138,7 +252,7 @@ def test_a_manifest_that_is_none(content: bytes, tmp_path: Path) -> None:
 
 
 KEYS = [
-    *["task", "labels", "max_length", "embedding_dim", "tokenizer", "variants", "provenance"],
+    *["task", "scores", "prompt", "labels", "max_length", "embedding_dim", "tokenizer", "variants", "provenance"],
     *["tokenizer.file", "tokenizer.bytes", "tokenizer.sha256"],
     *["variants.0.file", "variants.0.bytes", "variants.0.sha256", "variants.0.precision", "variants.0.target"],
     *["variants.0.inputs", "variants.0.outputs", "variants.0.parity", "variants.0.parity.tolerance"],
@@ -165,8 +279,8 @@ def test_a_missing_key_is_named(key: str, folder: Path) -> None:
     ("change", "reason"),
     [
         pytest.param(lambda m: m.update(labels=["a", "b", "a"]), "all different", id="duplicate labels"),
-        pytest.param(lambda m: m.update(labels=[1, "1"]), "all different", id="labels alike as text"),
-        pytest.param(lambda m: m.update(labels=["a"]), "two labels or more", id="one label"),
+        pytest.param(lambda m: m.update(labels=[1, "a"]), "expected text as a label, found 1", id="label is a number"),
+        pytest.param(lambda m: m.update(labels=["a"]), "2 labels or more", id="one label"),
         pytest.param(lambda m: m.update(labels=None), "TypeError", id="labels are null"),
         pytest.param(lambda m: m.update(variants=[]), "at least one variant", id="no variants"),
         pytest.param(lambda m: m.update(variants=["model.onnx"]), "TypeError", id="variant is text"),
@@ -177,16 +291,86 @@ def test_a_missing_key_is_named(key: str, folder: Path) -> None:
         ),
         pytest.param(lambda m: m.update(max_length=0), "max_length", id="max_length 0"),
         pytest.param(lambda m: m.update(max_length=-1), "max_length", id="max_length -1"),
-        pytest.param(lambda m: m.update(max_length=float("inf")), "infinity", id="max_length infinite"),
+        pytest.param(lambda m: m.update(max_length=float("inf")), "found inf", id="max_length infinite"),
         pytest.param(lambda m: m.update(embedding_dim=0), "embedding_dim", id="embedding_dim 0"),
         pytest.param(lambda m: m.update(provenance=3), "TypeError", id="provenance is a number"),
         pytest.param(lambda m: m["variants"][0].update(precision="fp8"), "fp8", id="unknown precision"),
         pytest.param(lambda m: m["variants"][0].update(target="tpu"), "tpu", id="unknown target"),
-        pytest.param(lambda m: m["variants"][0]["parity"].update(worst=1), "worst", id="unknown figure of parity"),
         pytest.param(lambda m: m["tokenizer"].update(bytes="many"), "many", id="size is text"),
+        pytest.param(lambda m: m["tokenizer"].update(bytes=-1), "found -1", id="size negative"),
+        pytest.param(lambda m: m["tokenizer"].update(bytes=True), "found True", id="size is true"),
+        pytest.param(lambda m: m["tokenizer"].update(bytes=3.0), "found 3.0", id="size is a float"),
+        pytest.param(lambda m: m["tokenizer"].update(bytes=10**400), "found 1000", id="size huge"),
+        pytest.param(lambda m: m["tokenizer"].update(sha256="f" * 63), "64 hexadecimal", id="sha256 short"),
+        pytest.param(lambda m: m["tokenizer"].update(sha256=0), "64 hexadecimal", id="sha256 is a number"),
+        pytest.param(lambda m: m.update(tokenizer=[]), "TypeError", id="tokenizer is a list"),
+        pytest.param(lambda m: m.update(labels="ab"), "expected list as labels", id="labels are text"),
+        pytest.param(lambda m: m.update(labels=["a", "\ud800"]), "as a label", id="label is no UTF-8"),
+        pytest.param(lambda m: m.update(labels=["a", None]), "as a label", id="label is null"),
+        pytest.param(lambda m: m.update(labels=["a", ["b"]]), "as a label", id="label is a list"),
+        pytest.param(lambda m: m.update(max_length=True), "found True", id="max_length is true"),
+        pytest.param(lambda m: m.update(max_length="48"), "found '48'", id="max_length is text"),
+        pytest.param(lambda m: m.update(max_length=2**64), "found 1844", id="max_length huge"),
+        pytest.param(lambda m: m.update(task="regression"), "regression", id="unknown task"),
+        pytest.param(lambda m: m.update(task=["text-classification"]), "not a valid Task", id="task is a list"),
+        pytest.param(lambda m: m.update(scores="logits"), "logits", id="unknown scores"),
+        pytest.param(lambda m: m.update(scores="decision_scores"), "'decision_scores': 2", id="other scores"),
+        pytest.param(lambda m: m.update(prompt=None), "as the prompt, found None", id="prompt is null"),
+        pytest.param(lambda m: m.update(prompt="\udc80"), "as the prompt", id="prompt is no UTF-8"),
+        pytest.param(lambda m: m.update(prompt=["query: "]), "as the prompt", id="prompt is a list"),
+        pytest.param(lambda m: m.update(provenance=[["a", 1]]), "expected dict", id="provenance is a list"),
+        pytest.param(lambda m: m["provenance"].update(x=float("nan")), "JSON can hold", id="provenance with NaN"),
+        pytest.param(lambda m: m["provenance"].update(x="\ud800"), "JSON can hold", id="provenance is no UTF-8"),
+        pytest.param(lambda m: m["variants"].append(m["variants"][0]), "different kinds", id="graph named twice"),
+        pytest.param(
+            lambda m: m["variants"].append({**m["variants"][0], "file": "other.onnx"}), "kinds", id="two of a kind"
+        ),
+        pytest.param(
+            lambda m: m["variants"][1].update(file=m["variants"][0]["file"]), "different names", id="file of two graphs"
+        ),
+        pytest.param(lambda m: m["tokenizer"].update(file="bundle.json"), "different names", id="file is the manifest"),
+        pytest.param(lambda m: m["variants"][0].update(note=None), "as note", id="note is null"),
+        pytest.param(lambda m: m["variants"][0].update(parity=[]), "expected dict as parity", id="parity is a list"),
+        pytest.param(lambda m: m["variants"][0].update(inputs=[]), "as inputs of", id="no inputs"),
+        pytest.param(lambda m: m["variants"][0].update(inputs="ids"), "expected list", id="inputs are text"),
+        pytest.param(lambda m: m["variants"][0].update(inputs=[None]), "TypeError", id="input is null"),
+        pytest.param(lambda m: m["variants"][0]["inputs"].append(m["variants"][0]["inputs"][0]), "inputs", id="twice"),
+        pytest.param(lambda m: m["variants"][0]["inputs"][0].update(dtype="float"), "found float", id="ids as floats"),
+        pytest.param(lambda m: m["variants"][0]["inputs"][0].update(shape=["batch"]), "2 axes", id="ids of one axis"),
+        pytest.param(lambda m: m["variants"][0]["inputs"][0].update(shape="ab"), "expected list", id="shape is text"),
+        pytest.param(lambda m: m["variants"][0]["inputs"][0].update(shape=[0, 1]), "an axis", id="axis of nothing"),
+        pytest.param(lambda m: m["variants"][0]["inputs"][0].update(shape=[None, 1]), "an axis", id="axis is null"),
+        pytest.param(lambda m: m["variants"][0]["outputs"][0].update(dtype="float16"), "float16", id="half outputs"),
+        pytest.param(
+            lambda m: m["variants"][0]["outputs"][0].update(shape=["batch", True]), "True", id="width is true"
+        ),
+        pytest.param(lambda m: m["variants"][0]["outputs"].append(m["variants"][0]["outputs"][0]), "names", id="twice"),
+        pytest.param(lambda m: m["variants"][0]["outputs"].pop(), "'sentence_embedding': 32", id="no embedding"),
+        *[
+            pytest.param(lambda m, k=k, v=v: m["variants"][0]["parity"].update({k: v}), k, id=f"parity {k} {v!r:.9}")
+            for k, v in [
+                ("texts", 0),
+                ("texts", True),
+                ("texts", 1.5),
+                ("tolerance", float("nan")),
+                ("tolerance", float("inf")),
+                ("tolerance", -1e-9),
+                ("tolerance", "small"),
+                ("tolerance", 10**400),
+                ("torch_difference", None),
+                ("label_agreement", 1.01),
+                ("label_agreement", False),
+                ("mean_embedding_difference", -1),
+                ("accuracy", 2),
+                ("accuracy", "good"),
+                ("torch_accuracy", float("nan")),
+                ("checked_on", None),
+                ("allowed_mismatch", 7),
+            ]
+        ],
         *[
             pytest.param(lambda m, name=name: m["tokenizer"].update(file=name), "file name inside the bundle", id=name)
-            for name in ("../tokenizer.json", "/etc/passwd", "a/b", "a/", "./a", ".", "..", "")
+            for name in ("../tokenizer.json", "/etc/passwd", "a/b", "a/", "./a", ".", "..", "", "a\0", "a\n")
         ],
     ],
 )
@@ -206,7 +390,7 @@ def test_a_wrong_value_is_named(change: Callable[[dict[str, Any]], object], reas
 def test_another_format_version_is_refused_whatever_else_it_holds(version: int, advice: str, tmp_path: Path) -> None:
     (tmp_path / "bundle.json").write_text(json.dumps({"format_version": version, "graphs": {}}), encoding="utf-8")
 
-    with pytest.raises(UnsupportedFormat, match=f"expected format version 1, found {version}; .*{advice}"):
+    with pytest.raises(UnsupportedFormat, match=f"expected format version 1 or 2, found {version}; .*{advice}"):
         Manifest.read(tmp_path)
 
 

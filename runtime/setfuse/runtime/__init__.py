@@ -5,24 +5,30 @@ Also what the stages share: the manifest of a bundle, the reader of labelled tex
 
 from ._classifier import Classifier, Prediction
 from ._command import Command
-from ._dataset import Row, as_rows, read_rows
+from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows
 from ._errors import (
     BundleCorrupt,
     BundleError,
     BundleNotFound,
     DatasetError,
+    HubError,
     InvalidText,
     MissingExtra,
+    NoDecisionScores,
+    NoProbabilities,
     OutputExists,
     SetfuseError,
     UnsupportedFormat,
     UsageError,
     VariantNotFound,
 )
-from ._evaluate import Evaluation, LabelMetrics, evaluate
+from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
 from ._extras import require_extra
 from ._folders import new_folder
-from ._manifest import FORMAT_VERSION, BundleFile, Manifest, Parity, Precision, Scores, Target, Tensor, Variant
+from ._hub import find_on_hub
+from ._manifest import FORMAT_VERSION, Manifest, Task
+from ._push import push
+from ._variant import BundleFile, Parity, Precision, Scores, Target, Tensor, Variant
 
 __all__ = [
     "FORMAT_VERSION",
@@ -34,10 +40,15 @@ __all__ = [
     "Command",
     "DatasetError",
     "Evaluation",
+    "HubError",
     "InvalidText",
     "LabelMetrics",
     "Manifest",
     "MissingExtra",
+    "MultiLabelEvaluation",
+    "MultiLabelRow",
+    "NoDecisionScores",
+    "NoProbabilities",
     "OutputExists",
     "Parity",
     "Precision",
@@ -46,6 +57,7 @@ __all__ = [
     "Scores",
     "SetfuseError",
     "Target",
+    "Task",
     "Tensor",
     "UnsupportedFormat",
     "UsageError",
@@ -53,7 +65,11 @@ __all__ = [
     "VariantNotFound",
     "as_rows",
     "evaluate",
+    "evaluate_multi_label",
+    "find_on_hub",
     "new_folder",
+    "push",
+    "read_multi_label_rows",
     "read_rows",
     "require_extra",
 ]

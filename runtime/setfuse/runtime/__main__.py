@@ -23,6 +23,7 @@ _COMMANDS = {
     "predict": ("setfuse.runtime.cli", "classify texts with a bundle"),
     "evaluate": ("setfuse.runtime.cli", "judge a bundle on labelled texts"),
     "info": ("setfuse.runtime.cli", "say what a bundle holds"),
+    "push": ("setfuse.runtime.cli", "put a bundle on the Hugging Face Hub"),
 }
 
 
@@ -46,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # What goes to stderr is a progress bar or one line of error; libraries' own reports are neither.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     # Torch's threads would otherwise spin while they wait, and take the processor from whoever shares it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     with contextlib.suppress(ValueError):  # not the main thread

@@ -11,11 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ._batching import plan_batches
-from ._errors import InvalidText, UsageError
-from ._manifest import EMBEDDING, PROBABILITIES, Manifest, Precision, Target, Variant
+from ._bundle import Bundle
+from ._errors import InvalidText, NoDecisionScores, NoProbabilities, UsageError
+from ._manifest import Manifest, Task
 from ._processor import int8_is_fast
 from ._session import Session
 from ._tokenizer import Tokenizer
+from ._variant import EMBEDDING, Precision, Scores, Target, Variant
 
 MAX_BATCH_TOKENS = 1024
 """Bound on texts x tokens in one run: bigger batches leave the processor's caches and gain nothing."""
@@ -23,22 +25,30 @@ MAX_BATCH_TOKENS = 1024
 MAX_TEXTS_AT_ONCE = 1024
 """How many texts are tokenized, sorted by length and answered together: bounds the memory of a long input."""
 
+THRESHOLDS = {Scores.PROBABILITIES: 0.5, Scores.DECISION: 0.0}
+"""The score above which a label applies, of several that may: where scikit-learn's own `predict` draws the line."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
     """The answer to one text.
 
     Attributes:
-        label: The most probable label.
-        score: Its probability, 0 to 1.
-        scores: The probability of every label, in the order of `Classifier.labels`.
+        label: The label with the highest score.
+        score: Its probability, 0 to 1; of a bundle with decision scores, its decision score, which may be any number.
+        scores: The score of every label, in the order of `Classifier.labels`.
+        labels: The labels that apply: of a multi-label bundle, those with a probability above 0.5 (a decision score
+            above 0), in the order of `Classifier.labels`, possibly none; of any other, `label` alone.
     """
 
     label: str
     score: float
     scores: Mapping[str, float] = field(repr=False)
+    labels: tuple[str, ...]
 
     def __repr__(self) -> str:
+        if self.labels != (self.label,):
+            return f"Prediction(labels={self.labels!r}, label={self.label!r}, score={self.score:.4f})"
         return f"Prediction(label={self.label!r}, score={self.score:.4f})"
 
 
@@ -65,41 +75,51 @@ class Classifier:
         device: str = "auto",
         precision: str | None = None,
         threads: int | None = None,
+        revision: str | None = None,
     ) -> Self:
         """Load a bundle that `setfuse export` wrote. Each file is checked against its hash in the manifest.
 
         Args:
-            bundle: The bundle folder.
+            bundle: The bundle folder; or, as a string, a Hub id like `org/name`, where there is no such folder. Of a
+                bundle on the Hub only the files that are needed are downloaded, and found again without a network.
             device: `cpu`, `cuda`, or `auto` for the CPU. CUDA graphs come with a later release.
             precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device: int8 only
                 on a processor that is known to be good at it.
             threads: Threads inside one run; None for as many processors as this process may use.
+            revision: A branch, tag or commit of a bundle on the Hub; None for the main branch.
 
         Returns:
             The classifier. It may be called from several threads at once.
 
         Raises:
-            UsageError: `device`, `precision` or `threads` is out of its range, or the device is not to be had.
-            BundleError: The folder is no bundle, is damaged, is of a newer format, or has no such graph.
+            UsageError: `device`, `precision` or `threads` is out of its range, the device is not to be had, or
+                `revision` is given for a folder.
+            BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
+            HubError: The Hub gave the manifest but not the graph.
             MissingExtra: onnxruntime is not installed.
         """
         target = Target.CPU if device == "auto" else _choice(Target, "device", device, "auto")
         wanted = None if precision is None else _choice(Precision, "precision", precision)
-        folder = Path(bundle)
-        manifest = Manifest.read(folder)
+        files = Bundle(bundle, revision)
+        manifest = files.manifest
         variant = manifest.variant(precision=wanted, target=target, int8_is_fast=int8_is_fast())
-        tokenizer = Tokenizer(manifest.tokenizer.read(folder), manifest.max_length)
-        session = Session(variant.file.read(folder), variant, threads=threads)
+        tokenizer = Tokenizer(files.read(manifest.tokenizer), manifest.max_length, manifest.prompt)
+        session = Session(files.read(variant.file), variant, threads=threads)
         return cls(manifest, variant, tokenizer, session)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Names of the labels, in the order of the columns of `predict_proba`."""
+        """Names of the labels, in the order of the columns of `predict_proba` or `decision_function`."""
         return self.manifest.labels
 
     @property
+    def task(self) -> Task:
+        """Whether a text has one label or any number of them."""
+        return self.manifest.task
+
+    @property
     def max_length(self) -> int:
-        """Tokens of the longest text, special tokens included; what is longer is cut."""
+        """Tokens of the longest text, prompt and special tokens included; what is longer is cut."""
         return self.manifest.max_length
 
     def __repr__(self) -> str:
@@ -119,17 +139,22 @@ class Classifier:
             InvalidText: Something among them is no string.
         """
         if isinstance(texts, str):
-            return self._predictions(self._answer([texts], PROBABILITIES))[0]
-        return self._predictions(self._answer(_texts(texts), PROBABILITIES))
+            return self._predictions(self._answer([texts], self.manifest.scores))[0]
+        return self._predictions(self._answer(_texts(texts), self.manifest.scores))
 
-    def predict(self, texts: Iterable[str]) -> list[str]:
-        """Give the most probable label of each text.
+    def predict(self, texts: Iterable[str]) -> list[str] | list[tuple[str, ...]]:
+        """Give the label of each text, or, of a multi-label bundle, the labels.
+
+        Returns:
+            A `Prediction`'s `label` a text; of a multi-label bundle its `labels`.
 
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
         """
-        columns = self.predict_proba(texts).argmax(axis=1)
-        return [self.labels[column] for column in columns]
+        scores = self._answer(_texts(texts), self.manifest.scores)
+        if self.task is Task.MULTI_LABEL:
+            return [self._applying(row) for row in scores.tolist()]
+        return [self.labels[column] for column in scores.argmax(axis=1)]
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Give the probability of every label for each text.
@@ -139,8 +164,33 @@ class Classifier:
 
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
+            NoProbabilities: The bundle's head gives decision scores.
         """
-        return self._answer(_texts(texts), PROBABILITIES)
+        if self.manifest.scores is not Scores.PROBABILITIES:
+            head = self.manifest.provenance.get("head")
+            named = f" ({head})" if isinstance(head, str) else ""
+            raise NoProbabilities(
+                f"predict_proba: expected a head with probabilities, but this bundle's{named} gives decision scores; "
+                "call decision_function(texts), or calibrate the head and export it again"
+            )
+        return self._answer(_texts(texts), Scores.PROBABILITIES)
+
+    def decision_function(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
+        """Give the decision score of every label for each text: any number, the higher the more the label applies.
+
+        Returns:
+            float32 (texts, labels); columns in the order of `labels`, rows in the order of `texts`.
+
+        Raises:
+            InvalidText: `texts` is one string, or something among them is none.
+            NoDecisionScores: The bundle's head gives probabilities.
+        """
+        if self.manifest.scores is not Scores.DECISION:
+            raise NoDecisionScores(
+                "decision_function: expected a head with decision scores, but this bundle's gives probabilities; "
+                "call predict_proba(texts)"
+            )
+        return self._answer(_texts(texts), Scores.DECISION)
 
     def embed(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Give the embedding of each text: what the body's last module puts out, and the head sees.
@@ -170,7 +220,7 @@ class Classifier:
             chunk = _texts(itertools.islice(iterator, MAX_TEXTS_AT_ONCE), first)
             if not chunk:
                 return
-            yield from self._predictions(self._answer(chunk, PROBABILITIES))
+            yield from self._predictions(self._answer(chunk, self.manifest.scores))
 
     def _answer(self, texts: list[str], output: str) -> npt.NDArray[np.float32]:
         width = self.manifest.embedding_dim if output == EMBEDDING else len(self.labels)
@@ -182,13 +232,19 @@ class Classifier:
                 answers[[start + index for index in batch]] = rows
         return answers
 
-    def _predictions(self, probabilities: npt.NDArray[np.float32]) -> list[Prediction]:
+    def _predictions(self, scores: npt.NDArray[np.float32]) -> list[Prediction]:
         predictions = []
-        for row in probabilities.tolist():
-            scores = dict(zip(self.labels, row, strict=True))
+        for row in scores.tolist():
             score = max(row)
-            predictions.append(Prediction(label=self.labels[row.index(score)], score=score, scores=scores))
+            label = self.labels[row.index(score)]
+            applying = self._applying(row) if self.task is Task.MULTI_LABEL else (label,)
+            named = dict(zip(self.labels, row, strict=True))
+            predictions.append(Prediction(label=label, score=score, scores=named, labels=applying))
         return predictions
+
+    def _applying(self, scores: list[float]) -> tuple[str, ...]:
+        threshold = THRESHOLDS[self.manifest.scores]
+        return tuple(label for label, score in zip(self.labels, scores, strict=True) if score > threshold)
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)

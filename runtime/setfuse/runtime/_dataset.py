@@ -1,10 +1,11 @@
-"""Read labelled texts from JSON lines: one object a line, with `text` and `label`."""
+"""Read labelled texts from JSON lines: one object a line, with `text` and `label` (multi-label: a list of them)."""
 
 import json
 import numbers
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from ._errors import DatasetError
 from ._text import without_lone_surrogates
@@ -25,6 +26,21 @@ class Row:
     origin: str = field(default="", compare=False, repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class MultiLabelRow:
+    """One text with any number of labels.
+
+    Attributes:
+        text: What is to be classified; not blank.
+        labels: Its labels, all different; possibly none.
+        origin: Where it stands, as in `Row`.
+    """
+
+    text: str
+    labels: tuple[str, ...]
+    origin: str = field(default="", compare=False, repr=False)
+
+
 def read_rows(path: str | Path) -> list[Row]:
     """Read a JSON lines file of labelled texts.
 
@@ -40,18 +56,22 @@ def read_rows(path: str | Path) -> list[Row]:
         DatasetError: The file is missing, not UTF-8, not JSON lines, or has no rows; or a row has no usable text or
             label. The message names the file and the line.
     """
-    path = Path(path)
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DatasetError(
-            f"{path}: expected a JSON lines file of labelled texts, but it cannot be read: {reason}"
-        ) from error
-    rows = [_row(value, origin) for origin, value in _json_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
-    if not rows:
-        raise DatasetError(f'{path}: expected at least one line like {{"text": "…", "label": "…"}}, found none')
-    return rows
+    return _read(Path(path), _row)
+
+
+def read_multi_label_rows(path: str | Path) -> list[MultiLabelRow]:
+    """Read a JSON lines file of texts whose `label` is a list of labels, possibly empty.
+
+    Args:
+        path: A UTF-8 file with one JSON object a line.
+
+    Returns:
+        The rows in the order of the file.
+
+    Raises:
+        DatasetError: As `read_rows`; or a row has a single label, or one label twice.
+    """
+    return _read(Path(path), _multi_label_row)
 
 
 def as_rows(rows: str | Path | Iterable[Row | Mapping[str, object]]) -> list[Row]:
@@ -79,6 +99,23 @@ def as_rows(rows: str | Path | Iterable[Row | Mapping[str, object]]) -> list[Row
     return result
 
 
+_AnyRow = TypeVar("_AnyRow", Row, MultiLabelRow)
+
+
+def _read(path: Path, parse: Callable[[object, str], _AnyRow]) -> list[_AnyRow]:
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(
+            f"{path}: expected a JSON lines file of labelled texts, but it cannot be read: {reason}"
+        ) from error
+    rows = [parse(value, origin) for origin, value in _json_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
+    if not rows:
+        raise DatasetError(f'{path}: expected at least one line like {{"text": "…", "label": "…"}}, found none')
+    return rows
+
+
 def _json_lines(data: bytes, path: Path) -> Iterator[tuple[str, object]]:
     for number, line in enumerate(data.split(b"\n"), start=1):
         origin = f"{path}:{number}"
@@ -100,17 +137,41 @@ def _json_lines(data: bytes, path: Path) -> Iterator[tuple[str, object]]:
 
 
 def _row(value: object, origin: str) -> Row:
+    value, text = _with_text(value, origin)
+    label = value.get("label")
+    if not _is_label(label):
+        found = _shown(label) if "label" in value else f"the keys {_shown(list(value))}"
+        several = "; a list of labels is for a multi-label bundle" if isinstance(label, list) else ""
+        raise DatasetError(f'{origin}: expected a "label" that is a string (or a whole number), found {found}{several}')
+    return Row(text=text, label=without_lone_surrogates(str(label)), origin=origin)
+
+
+def _multi_label_row(value: object, origin: str) -> MultiLabelRow:
+    value, text = _with_text(value, origin)
+    labels = value.get("label")
+    if not isinstance(labels, list) or not all(_is_label(label) for label in labels):
+        found = _shown(labels) if "label" in value else f"the keys {_shown(list(value))}"
+        raise DatasetError(f'{origin}: expected a "label" that is a list of strings, possibly empty, found {found}')
+    names = tuple(without_lone_surrogates(str(label)) for label in labels)
+    if len(set(names)) != len(names):
+        raise DatasetError(f'{origin}: expected a "label" that is a list of different strings, found {_shown(labels)}')
+    return MultiLabelRow(text=text, labels=names, origin=origin)
+
+
+def _with_text(value: object, origin: str) -> tuple[Mapping[str, object], str]:
     if not isinstance(value, Mapping):
         raise DatasetError(f'{origin}: expected an object with "text" and "label", found {_shown(value)}')
     text = value.get("text")
     if not isinstance(text, str) or not text.strip():
         found = _shown(text) if "text" in value else f"the keys {_shown(list(value))}"
         raise DatasetError(f'{origin}: expected a "text" that is a string and not blank, found {found}')
-    label = value.get("label")
-    if isinstance(label, bool) or not isinstance(label, str | numbers.Integral) or not str(label).strip():
-        found = _shown(label) if "label" in value else f"the keys {_shown(list(value))}"
-        raise DatasetError(f'{origin}: expected a "label" that is a string (or a whole number), found {found}')
-    return Row(text=without_lone_surrogates(text), label=without_lone_surrogates(str(label)), origin=origin)
+    return value, without_lone_surrogates(text)
+
+
+def _is_label(label: object) -> bool:
+    if isinstance(label, bool) or not isinstance(label, str | numbers.Integral):
+        return False
+    return bool(str(label).strip())
 
 
 def _shown(value: object) -> str:

@@ -6,6 +6,9 @@
     ├── DatasetError              a labelled file or its rows cannot be used
     ├── OutputExists              an output folder is there already, or is one that must not be replaced
     ├── InvalidText               something handed in as a text is not one (also a TypeError)
+    ├── NoProbabilities           predict_proba of a bundle with decision scores (also an AttributeError)
+    ├── NoDecisionScores          decision_function of a bundle with probabilities (also an AttributeError)
+    ├── HubError                  the Hub did not give, or did not take, what was asked
     └── BundleError               a bundle cannot be read
         ├── BundleNotFound        no folder, or no bundle.json in it
         ├── BundleCorrupt         a file is missing, cut short or altered
@@ -42,6 +45,22 @@ class OutputExists(SetfuseError):
 
 class InvalidText(SetfuseError, TypeError):
     """Something handed in as a text, or as a list of texts, is not one."""
+
+
+class NoProbabilities(SetfuseError, AttributeError):
+    """The bundle's head gives decision scores.
+
+    Also an AttributeError, which is what a scikit-learn classifier without `predict_proba` raises: who falls back to
+    `decision_function` on that goes on doing so.
+    """
+
+
+class NoDecisionScores(SetfuseError, AttributeError):
+    """The bundle's head gives probabilities; an AttributeError for the reason of `NoProbabilities`."""
+
+
+class HubError(SetfuseError):
+    """The Hub did not give, or did not take, what was asked."""
 
 
 class BundleError(SetfuseError):

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._errors import BundleCorrupt, MissingExtra, UsageError
-from ._manifest import ATTENTION_MASK, INPUT_IDS, Target, Variant
+from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -62,25 +62,25 @@ class Session:
             (variant.inputs, self._session.get_inputs()),
             (variant.outputs, self._session.get_outputs()),
         ):
-            expected = [(tensor.name, list(tensor.shape)) for tensor in promised]
-            if expected != [(tensor.name, tensor.shape) for tensor in found]:
-                got = [(tensor.name, tensor.shape) for tensor in found]
+            expected = [(tensor.name, f"tensor({tensor.dtype})", list(tensor.shape)) for tensor in promised]
+            got = [(tensor.name, tensor.type, tensor.shape) for tensor in found]
+            if expected != got:
                 raise BundleCorrupt(f"{variant.file.file}: expected {expected} as bundle.json says, found {got}")
-        self._takes_mask = any(tensor.name == ATTENTION_MASK for tensor in variant.inputs)
+        self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in variant.inputs}
 
     def run(self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
         """Run one batch of texts that all have the same number of tokens.
 
         Args:
             input_ids: int64 (texts, tokens).
-            outputs: Which of `probabilities` and `sentence_embedding` to compute.
+            outputs: Which of the scores and `sentence_embedding` to compute.
 
         Returns:
             float32 arrays (texts, labels) or (texts, dim), in the order of `outputs`.
         """
-        feeds = {INPUT_IDS: input_ids}
-        if self._takes_mask:
-            feeds[ATTENTION_MASK] = np.ones_like(input_ids)
+        feeds = {INPUT_IDS: input_ids.astype(self._dtypes[INPUT_IDS], copy=False)}
+        if ATTENTION_MASK in self._dtypes:
+            feeds[ATTENTION_MASK] = np.ones_like(input_ids, dtype=self._dtypes[ATTENTION_MASK])
         results: list[npt.NDArray[np.float32]] = self._session.run(outputs, feeds)
         return results
 

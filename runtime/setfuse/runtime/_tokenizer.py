@@ -13,13 +13,24 @@ from ._text import without_lone_surrogates
 class Tokenizer:
     """The bundle's `tokenizer.json`: no padding, truncation at the model's `max_length`."""
 
-    def __init__(self, definition: bytes, max_length: int) -> None:
+    def __init__(self, definition: bytes, max_length: int, prompt: str = "") -> None:
+        """Read the tokenizer.
+
+        Args:
+            definition: The file's bytes.
+            max_length: Tokens of the longest text, prompt and special tokens included.
+            prompt: Put before each text, as sentence-transformers does: the two are one string to the tokenizer.
+
+        Raises:
+            BundleCorrupt: tokenizers cannot read the file, or cannot cut texts there.
+        """
         try:
             self._tokenizer = tokenizers.Tokenizer.from_buffer(definition)
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(max_length)
         except Exception as error:  # tokenizers raises bare Exception
             raise BundleCorrupt(f"tokenizer.json: the tokenizers package cannot read it: {error}") from error
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(max_length)
+        self._prompt = prompt
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Give the token ids of each text, special tokens included.
@@ -30,5 +41,6 @@ class Tokenizer:
         Returns:
             One int64 array (length,) a text, each at most `max_length` long.
         """
-        encodings = self._tokenizer.encode_batch_fast([without_lone_surrogates(text) for text in texts])
+        prompted = [self._prompt + without_lone_surrogates(text) for text in texts]
+        encodings = self._tokenizer.encode_batch_fast(prompted)
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]

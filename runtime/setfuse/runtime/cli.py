@@ -1,24 +1,33 @@
-"""The runtime's subcommands: predict, evaluate, info."""
+"""The runtime's subcommands: predict, evaluate, info, push."""
 
 import argparse
 import json
 import queue
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 
+from ._bundle import Bundle
 from ._classifier import Classifier, Prediction
 from ._command import Command
+from ._dataset import read_multi_label_rows, read_rows
 from ._errors import UsageError
-from ._manifest import Manifest, Precision
+from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
+from ._manifest import Manifest, Task
+from ._push import DEFAULT_MESSAGE, push
 from ._text import without_lone_surrogates
+from ._variant import Precision, Variant
 
 MAX_LINES_WAITING = 1024
 """Lines read ahead of the classifier: bounds the memory of an endless input."""
 
 
 def _add_bundle(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", help="a folder that setfuse export wrote")
+    parser.add_argument(
+        "bundle", metavar="BUNDLE", help="a folder that setfuse export wrote, or a Hub id like org/name"
+    )
+    parser.add_argument("--revision", help="branch, tag or commit of a bundle on the Hub; default: the main branch")
 
 
 def _add_loading(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +38,13 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
 
 
 def _load(options: argparse.Namespace) -> Classifier:
-    return Classifier.load(options.bundle, device=options.device, precision=options.precision, threads=options.threads)
+    return Classifier.load(
+        options.bundle,
+        device=options.device,
+        precision=options.precision,
+        threads=options.threads,
+        revision=options.revision,
+    )
 
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +52,9 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "texts", metavar="TEXT", nargs="*", default=[], help="no text: one a line from standard input, blank ones too"
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a text: label, score, scores")
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON object a text: label, score, scores, and labels if multi-label"
+    )
 
 
 def _predict(options: argparse.Namespace) -> None:
@@ -45,16 +62,18 @@ def _predict(options: argparse.Namespace) -> None:
     chunks: Iterable[list[str]] = [options.texts] if options.texts else _lines_as_they_come()
     for chunk in chunks:
         for text, prediction in zip(chunk, classifier(chunk), strict=True):
-            _print_prediction(text, prediction, as_json=options.json)
+            _print_prediction(text, prediction, classifier.task, as_json=options.json)
         sys.stdout.flush()
 
 
-def _print_prediction(text: str, prediction: Prediction, *, as_json: bool) -> None:
+def _print_prediction(text: str, prediction: Prediction, task: Task, *, as_json: bool) -> None:
+    several = task is Task.MULTI_LABEL
     if as_json:
         value = {"label": prediction.label, "score": prediction.score, "scores": dict(prediction.scores)}
-        print(json.dumps(value, ensure_ascii=False))
+        print(json.dumps({**value, "labels": prediction.labels} if several else value, ensure_ascii=False))
     else:
-        print(f"{prediction.label}\t{prediction.score:.4f}\t{' '.join(without_lone_surrogates(text).split())}")
+        named = (",".join(prediction.labels) or "-") if several else prediction.label
+        print(f"{named}\t{prediction.score:.4f}\t{' '.join(without_lone_surrogates(text).split())}")
 
 
 def _lines_as_they_come() -> Iterator[list[str]]:
@@ -98,26 +117,44 @@ def _lines_as_they_come() -> Iterator[list[str]]:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_loading(parser)
-    parser.add_argument("data", metavar="DATA.jsonl", help="labelled texts: one object a line with text and label")
-    parser.add_argument("--json", action="store_true", help="one JSON document: accuracy, labels, confusion")
+    parser.add_argument(
+        "data", metavar="DATA.jsonl", help="labelled texts: one object a line with text and label (multi-label: a list)"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document: the figures, also of each label")
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from ._dataset import read_rows
-    from ._evaluate import evaluate
-
-    evaluation = evaluate(_load(options), read_rows(options.data))
+    classifier = _load(options)
+    evaluation: Evaluation | MultiLabelEvaluation
+    if classifier.task is Task.MULTI_LABEL:
+        evaluation = evaluate_multi_label(classifier, read_multi_label_rows(options.data))
+    else:
+        evaluation = evaluate(classifier, read_rows(options.data))
     if options.json:
         print(json.dumps(evaluation.to_json(), ensure_ascii=False))
-        return
-    print(f"accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f} on {evaluation.texts} texts\n")
+    elif isinstance(evaluation, MultiLabelEvaluation):
+        print(
+            f"exactly the labels {evaluation.subset_accuracy:.4f}, micro F1 {evaluation.micro_f1:.4f}, "
+            f"macro F1 {evaluation.macro_f1:.4f} on {evaluation.texts} texts\n"
+        )
+        _print_metrics(evaluation.labels)
+    else:
+        print(f"accuracy {evaluation.accuracy:.4f}, macro F1 {evaluation.macro_f1:.4f} on {evaluation.texts} texts\n")
+        _print_metrics(evaluation.labels)
+        _print_confusion(evaluation)
+
+
+def _print_metrics(labels: Mapping[str, LabelMetrics]) -> None:
     _print_table(
         ["label", "precision", "recall", "F1", "texts"],
         [
             [label, f"{m.precision:.3f}", f"{m.recall:.3f}", f"{m.f1:.3f}", str(m.support)]
-            for label, m in evaluation.labels.items()
+            for label, m in labels.items()
         ],
     )
+
+
+def _print_confusion(evaluation: Evaluation) -> None:
     print("\nconfusion: rows are the true labels, columns the given ones, both in the order above\n")
     labels = list(evaluation.labels)
     numbers = [str(number) for number in range(1, len(labels) + 1)]
@@ -136,27 +173,52 @@ def _add_info(parser: argparse.ArgumentParser) -> None:
 
 
 def _info(options: argparse.Namespace) -> None:
-    manifest = Manifest.read(options.bundle)
+    manifest = Bundle(options.bundle, options.revision).manifest
     if options.json:
-        print(json.dumps(manifest.to_json(), ensure_ascii=False))
+        # In today's form, whatever the bundle's own is; the version is the bundle's.
+        value = {**manifest.to_json(), "format_version": manifest.format_version}
+        print(json.dumps(value, ensure_ascii=False))
         return
     training = manifest.provenance.get("training")
     base = training.get("base_model") if isinstance(training, dict) else None
     print(f"task          {manifest.task}")
     print(f"base model    {base or 'unknown'}")
     print(f"labels        {', '.join(manifest.labels)}")
+    print(f"scores        {manifest.scores.replace('_', ' ')}")
+    if manifest.prompt:
+        print(f"prompt        {manifest.prompt!r}")
     print(f"max length    {manifest.max_length} tokens")
     print(f"embedding     {manifest.embedding_dim} dimensions")
     print(f"format        {manifest.format_version}\n")
-    rows = []
-    for variant in manifest.variants:
-        parity = variant.parity
-        difference = f"{parity.max_probability_difference:.1e}" if parity else "-"
-        agreement = f"{parity.label_agreement:.1%}" if parity else "-"
-        texts = str(parity.texts) if parity else "-"
-        size = f"{variant.file.bytes / 1e6:.1f}"
-        rows.append([variant.file.file, str(variant), size, difference, agreement, texts])
-    _print_table(["graph", "variant", "MB", "max diff. to torch", "same label", "texts compared"], rows)
+    _print_variants(manifest)
+
+
+def _print_variants(manifest: Manifest) -> None:
+    header = ["graph", "variant", "MB", "max diff. to torch", "same label", "texts compared"]
+    rows = [_variant_cells(variant) for variant in manifest.variants]
+    judged = [(variant.file.file, variant.parity) for variant in manifest.variants if variant.parity]
+    _print_table(header, rows)
+    remarks = []
+    for file, parity in judged:
+        if parity.checked_on != "built-in texts":
+            remarks.append(f"{file}: compared on {parity.checked_on}")
+        if parity.mean_embedding_difference is not None:
+            remarks.append(f"{file}: embeddings differ by {parity.mean_embedding_difference:.1e} on average")
+        if parity.accuracy is not None and parity.torch_accuracy is not None:
+            remarks.append(f"{file}: accuracy {parity.accuracy:.1%}, torch's {parity.torch_accuracy:.1%}")
+        if parity.allowed_mismatch:
+            remarks.append(f"{file}: allowed: {parity.allowed_mismatch}")
+    remarks += [f"{variant.file.file}: {variant.note}" for variant in manifest.variants if variant.note]
+    if remarks:
+        print("", *remarks, sep="\n")
+
+
+def _variant_cells(variant: Variant) -> list[str]:
+    cells = [variant.file.file, str(variant), f"{variant.file.bytes / 1e6:.1f}"]
+    if variant.parity is None:
+        return [*cells, "-", "-", "-"]
+    parity = variant.parity
+    return [*cells, f"{parity.max_probability_difference:.1e}", f"{parity.label_agreement:.1%}", str(parity.texts)]
 
 
 def _print_table(header: list[str], rows: list[list[str]]) -> None:
@@ -167,8 +229,30 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
         print("  ".join([first, *rest]).rstrip())
 
 
+def _add_push(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("bundle", metavar="BUNDLE", help="a folder that setfuse export wrote")
+    parser.add_argument("repo_id", metavar="REPO_ID", help="a model repository like org/name; made if there is none")
+    parser.add_argument("--private", action="store_true", help="nobody else may read a repository that is made")
+    parser.add_argument("--revision", help="the branch, made if there is none; default: the main branch")
+    parser.add_argument("--message", default=DEFAULT_MESSAGE, help="of the commit; default: %(default)s")
+
+
+def _push(options: argparse.Namespace) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the Hub's advice on the README's metadata: stderr is for what failed
+        commit = push(
+            options.bundle,
+            options.repo_id,
+            private=options.private,
+            revision=options.revision,
+            message=options.message,
+        )
+    print(commit)
+
+
 COMMANDS = {
     "predict": Command(_add_predict, _predict),
     "evaluate": Command(_add_evaluate, _evaluate),
     "info": Command(_add_info, _info),
+    "push": Command(_add_push, _push),
 }
