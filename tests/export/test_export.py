@@ -47,7 +47,7 @@ def test_a_lone_graph_explains_itself(tiny_bundle: Path) -> None:
 
     assert json.loads(metadata["setfuse.labels"]) == ["late", "lost", "refund"]
     assert metadata["setfuse.max_length"] == "48"
-    assert metadata["setfuse.format_version"] == "1"
+    assert metadata["setfuse.format_version"] == "2"
     assert metadata["setfuse.precision"] == "fp32"
 
 

@@ -32,7 +32,7 @@ Texts of more than {manifest.max_length} tokens are cut there.
 | file | precision | target | MB | texts compared | max and mean difference of a probability | same label |
 |---|---|---|---|---|---|---|
 {rows}
-"""
+{_strings_in(manifest)}"""
 
 
 def _row(variant: Variant) -> str:
@@ -44,3 +44,31 @@ def _row(variant: Variant) -> str:
     agreement = f"{parity.label_agreement:.1%}"
     cells = (variant.file.file, variant.precision, variant.target, size, str(parity.texts), difference, agreement)
     return f"| {' | '.join(cells)} |"
+
+
+def _strings_in(manifest: Manifest) -> str:
+    """Write the section on the graph that takes strings; nothing where there is none."""
+    variant = next((variant for variant in manifest.variants if variant.takes_strings), None)
+    report = manifest.provenance.get("strings_in")
+    if variant is None or not isinstance(report, dict):
+        return ""
+    outputs = ", ".join(f"`{output.name}`" for output in variant.outputs)
+    return f"""
+## Strings in: `{variant.file.file}`
+The same classifier with the tokenizer inside (the operator `BertTokenizer` of onnxruntime-extensions), for programs in
+Python, C#, Java and C++: `text`, strings (batch,), in; {outputs} out.
+```python
+import numpy as np
+import onnxruntime
+import onnxruntime_extensions
+
+options = onnxruntime.SessionOptions()
+options.register_custom_ops_library(onnxruntime_extensions.get_library_path())
+session = onnxruntime.InferenceSession("path/to/this/folder/{variant.file.file}", options)
+print(session.run(["label"], {{"text": np.array(["a text"], dtype=object)}}))
+```
+It {variant.note}. Where they differ, so may the answers. Ordinary English, in printable ASCII, gets the
+tokenizer's own: the export stops otherwise. A sample of each other kind was compared.
+- Equal: {"; ".join(report["kinds_equal"])}.
+- Not equal: {"; ".join(report["kinds_differ"])}.
+"""

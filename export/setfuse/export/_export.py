@@ -16,6 +16,7 @@ from setfuse.runtime import (
     Classifier,
     Manifest,
     Precision,
+    Target,
     Tensor,
     UsageError,
     Variant,
@@ -27,6 +28,8 @@ from ._card import bundle_card
 from ._check_texts import CHECK_TEXTS
 from ._checkpoint import Checkpoint, read_checkpoint
 from ._fuse import FILES, SUPPORTED_PRECISIONS, TARGETS, fuse
+from ._strings import STRINGS_FILE, check_strings_in, fuse_with_tokenizer
+from ._strings_check import check_strings
 from ._validate import Answers, answer_padded, check_interface, compare
 
 BATCH_SIZE = 16
@@ -39,6 +42,7 @@ def export(
     precisions: Sequence[str] = ("fp32",),
     *,
     calibrate_on: Sequence[str] = CALIBRATION_TEXTS,
+    strings_in: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Manifest:
@@ -53,6 +57,8 @@ def export(
         precisions: Which graphs to write: `fp32`, `int8`.
         calibrate_on: Texts that show int8 what the activations span, a hundred or so; the more like those to be
             classified, the better. The default are ordinary texts of many kinds.
+        strings_in: Also write `model.strings.onnx`, with the tokenizer inside, for programs in Python, C#, Java or C++
+            that run it with onnxruntime-extensions. It repeats the int8 graph, or the fp32 graph where there is none.
         overwrite: Replace an existing folder, whole.
         progress: Show a progress bar on stderr.
 
@@ -63,7 +69,9 @@ def export(
         UsageError: A precision that does not exist or is not supported yet, or no text to calibrate on.
         OutputExists: `bundle` exists and `overwrite` is false, or it must not be replaced.
         CheckpointError: `checkpoint` is none, or is damaged.
-        UnsupportedCheckpoint: Its architecture, modules or head are not supported yet.
+        UnsupportedCheckpoint: Its architecture, modules or head are not supported yet, or its tokenizer is not of
+            BERT's kind and was to be put inside a graph.
+        MissingExtra: `strings_in` without onnxruntime-extensions.
         ParityError: A graph does not answer as torch does; nothing was written.
     """
     wanted = _precisions(precisions)
@@ -71,10 +79,12 @@ def export(
         raise UsageError(f"calibrate_on: expected a list of texts, got {calibrate_on!r}")
     with (
         new_folder(bundle, overwrite=overwrite, keep=(checkpoint,)) as staging,
-        tqdm(total=2 + 3 * len(wanted), desc="export", disable=not progress, bar_format=_BAR) as bar,
+        tqdm(total=2 + 3 * len(wanted) + strings_in, desc="export", disable=not progress, bar_format=_BAR) as bar,
     ):
         bar.set_postfix_str("reading the checkpoint")
         source = read_checkpoint(checkpoint)
+        if strings_in:
+            check_strings_in(source)
         tokenizer = _write_tokenizer(source, staging)
         bar.update()
         bar.set_postfix_str("asking torch for its answers")
@@ -102,6 +112,10 @@ def export(
             variants.append(dataclasses.replace(variant, parity=parity))
             bar.update()
         manifest = _manifest(source, tokenizer, variants)
+        if strings_in:
+            bar.set_postfix_str("putting the tokenizer inside")
+            manifest = _with_strings(manifest, source, staging, torch_answers, torch_again)
+            bar.update()
         manifest.write(staging)
         (staging / "README.md").write_text(bundle_card(manifest), encoding="utf-8")
         bar.set_postfix_str("")
@@ -143,6 +157,30 @@ def _write_variant(source: Checkpoint, precision: Precision, folder: Path, calib
     )
 
 
+def _with_strings(
+    manifest: Manifest, source: Checkpoint, folder: Path, torch_answers: Answers, torch_again: Answers
+) -> Manifest:
+    """Add the graph with the tokenizer inside to a bundle."""
+    inner = manifest.variant(precision=None, target=Target.CPU)
+    model = fuse_with_tokenizer(source, onnx.load(folder / inner.file.file))
+    report = check_strings(source, model, inner.precision, torch_answers, torch_again, texts=CHECK_TEXTS)
+    onnx.save(model, folder / STRINGS_FILE)
+    variant = Variant(
+        file=BundleFile.of(folder / STRINGS_FILE),
+        precision=inner.precision,
+        target=inner.target,
+        inputs=tuple(_tensor(value) for value in model.graph.input),
+        outputs=tuple(_tensor(value) for value in model.graph.output),
+        parity=report.parity,
+        note=(
+            f"repeats the weights of {inner.file.file} with the tokenizer inside, for programs that have none; its "
+            f"token ids are other than the tokenizer's on {len(report.ids_differ)} of {report.texts} check texts"
+        ),
+    )
+    provenance = {**manifest.provenance, "strings_in": report.to_json()}
+    return dataclasses.replace(manifest, variants=(*manifest.variants, variant), provenance=provenance)
+
+
 def _tensor(value: onnx.ValueInfoProto) -> Tensor:
     kind = value.type.tensor_type
     return Tensor(
@@ -160,6 +198,7 @@ def _manifest(source: Checkpoint, tokenizer: BundleFile, variants: Sequence[Vari
         embedding_dim=source.width,
         tokenizer=tokenizer,
         variants=tuple(variants),
+        prompt=source.prompt,
         provenance={
             "head": "LogisticRegression",
             "family": source.encoder.family,

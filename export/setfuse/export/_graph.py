@@ -1,6 +1,7 @@
 """Write an ONNX graph node by node."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -87,6 +88,41 @@ class GraphBuilder:
                 self.use_domain(opset.domain, opset.version)
         return {output.name: prefix + output.name for output in model.graph.output}
 
+    @contextlib.contextmanager
+    def body(self) -> Iterator[list[onnx.NodeProto]]:
+        """Collect the nodes that are added meanwhile apart, for `loop`; their constants stay the graph's."""
+        nodes: list[onnx.NodeProto] = []
+        outer, self._nodes = self._nodes, nodes
+        try:
+            yield nodes
+        finally:
+            self._nodes = outer
+
+    def loop(
+        self,
+        trip_count: str,
+        body: Sequence[onnx.NodeProto],
+        iteration: str,
+        outputs: Mapping[str, onnx.ValueInfoProto],
+    ) -> None:
+        """Add a loop that runs a fixed number of times and stacks what each turn gives.
+
+        Args:
+            trip_count: int64 scalar, how many times.
+            body: One turn.
+            iteration: What the body calls the number of its turn, an int64 scalar.
+            outputs: What each turn gives, by the name that the stack of it, one row a turn, gets in this graph.
+        """
+        going_on, still = tensor_info(f"{iteration}.go_on", BOOL, ()), tensor_info(f"{iteration}.still", BOOL, ())
+        condition = helper.make_node("Identity", [going_on.name], [still.name], name=still.name)
+        turn = helper.make_graph(
+            [*body, condition],
+            f"{iteration}.body",
+            inputs=[tensor_info(iteration, INT64, ()), going_on],
+            outputs=[still, *outputs.values()],
+        )
+        self.node_with_outputs("Loop", [trip_count, ""], list(outputs), body=turn)
+
     def model(
         self,
         name: str,
@@ -114,4 +150,5 @@ def tensor_info(name: str, dtype: int, shape: Sequence[str | int]) -> onnx.Value
 
 INT64 = TensorProto.INT64
 FLOAT = TensorProto.FLOAT
+STRING = TensorProto.STRING
 BOOL = TensorProto.BOOL

@@ -134,7 +134,7 @@ def answer_padded(folder: Path, manifest: Manifest, variant: Variant, texts: Seq
     session = onnxruntime.InferenceSession(folder / variant.file.file, options, providers=["CPUExecutionProvider"])
     probabilities, embeddings = [], []
     for start in range(0, len(texts), batch_size):
-        encodings = tokenizer.encode_batch(list(texts[start : start + batch_size]))
+        encodings = tokenizer.encode_batch([manifest.prompt + text for text in texts[start : start + batch_size]])
         feeds = {"input_ids": _stack([e.ids for e in encodings])}
         feeds["attention_mask"] = _stack([e.attention_mask for e in encodings])
         result = session.run(["probabilities", "sentence_embedding"], feeds)

@@ -22,6 +22,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--calibrate-on", metavar="DATA.jsonl", help="labelled texts to calibrate int8 on; default: built-in ones"
     )
+    parser.add_argument(
+        "--strings-in",
+        action="store_true",
+        help="also write model.strings.onnx, with the tokenizer inside, for onnxruntime-extensions",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
 
@@ -33,6 +38,7 @@ def _export(options: argparse.Namespace) -> None:
         options.out,
         options.precision,
         **own_texts,
+        strings_in=options.strings_in,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
@@ -46,6 +52,8 @@ def _export(options: argparse.Namespace) -> None:
                 f"  against torch on {variant.parity.texts} texts: probabilities off by at most "
                 f"{variant.parity.max_probability_difference:.1e}, {variant.parity.label_agreement:.1%} same labels"
             )
+        if variant.note:
+            print(f"  {variant.note}")
     print(f'next: setfuse predict {options.out} "a text"')
 
 
