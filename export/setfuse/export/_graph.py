@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,19 @@ OPSET = 20
 
 IR_VERSION = 10
 """onnxruntime-gpu lags the CPU package; onnx itself writes a newer one by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What stands inside a loop.
+
+    Attributes:
+        nodes: In order.
+        constants: By name.
+    """
+
+    nodes: list[onnx.NodeProto]
+    constants: dict[str, onnx.TensorProto]
 
 
 class GraphBuilder:
@@ -89,39 +103,40 @@ class GraphBuilder:
         return {output.name: prefix + output.name for output in model.graph.output}
 
     @contextlib.contextmanager
-    def body(self) -> Iterator[list[onnx.NodeProto]]:
-        """Collect the nodes that are added meanwhile apart, for `loop`; their constants stay the graph's."""
-        nodes: list[onnx.NodeProto] = []
-        outer, self._nodes = self._nodes, nodes
+    def body(self) -> Iterator["Body"]:
+        """Collect the nodes and constants that are added meanwhile apart, for `loop`."""
+        body = Body([], {})
+        outer = self._nodes, self._constants
+        self._nodes, self._constants = body.nodes, body.constants
         try:
-            yield nodes
+            yield body
         finally:
-            self._nodes = outer
+            self._nodes, self._constants = outer
 
     def loop(
-        self,
-        trip_count: str,
-        body: Sequence[onnx.NodeProto],
-        iteration: str,
-        outputs: Mapping[str, onnx.ValueInfoProto],
-    ) -> None:
+        self, trip_count: str, body: "Body", iteration: str, outputs: Mapping[str, onnx.ValueInfoProto]
+    ) -> list[str]:
         """Add a loop that runs a fixed number of times and stacks what each turn gives.
 
         Args:
             trip_count: int64 scalar, how many times.
-            body: One turn.
+            body: One turn. It may use this graph's values; its own names are other ones.
             iteration: What the body calls the number of its turn, an int64 scalar.
             outputs: What each turn gives, by the name that the stack of it, one row a turn, gets in this graph.
+
+        Returns:
+            The names of the outputs.
         """
         going_on, still = tensor_info(f"{iteration}.go_on", BOOL, ()), tensor_info(f"{iteration}.still", BOOL, ())
         condition = helper.make_node("Identity", [going_on.name], [still.name], name=still.name)
         turn = helper.make_graph(
-            [*body, condition],
+            [*body.nodes, condition],
             f"{iteration}.body",
             inputs=[tensor_info(iteration, INT64, ()), going_on],
             outputs=[still, *outputs.values()],
+            initializer=list(body.constants.values()),
         )
-        self.node_with_outputs("Loop", [trip_count, ""], list(outputs), body=turn)
+        return self.node_with_outputs("Loop", [trip_count, ""], list(outputs), body=turn)
 
     def model(
         self,

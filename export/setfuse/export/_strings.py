@@ -59,8 +59,8 @@ def fuse_with_tokenizer(checkpoint: Checkpoint, classifier: onnx.ModelProto) -> 
         UnsupportedCheckpoint: The tokenizer is not of BERT's kind.
     """
     graph = GraphBuilder()
-    first = graph.constant("axis.batch", [0], np.int64)
     with graph.body() as turn:
+        first = graph.constant("axis.batch", [0], np.int64)
         number = graph.node("Unsqueeze", ["turn", first], "text.number")
         one = graph.node("Gather", ["text", number], "text.one")
         ids = _add_prompt_and_tokenizer(graph, checkpoint, one)
@@ -113,6 +113,7 @@ def strings_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.x64quantprecision", "1")  # without VNNI, int8 sums overflow otherwise
     options.register_custom_ops_library(extensions_library())
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 

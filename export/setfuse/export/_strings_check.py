@@ -37,6 +37,8 @@ SAMPLES = {
     "Japanese": "パスワードを忘れました",
     "Korean": "환불은 언제 되나요",
     "emoji": "thank you 🎉 ❤️ 👍🏽",
+    "emoji right after a word": "thanks👍 great🎉",
+    "signs right after a word": "49€ or 20° for 5m²",
     "typographic punctuation": "“quoted” — only 49.99 € … ½ price",
     "accents as characters of their own": "cafe\u0301 a la cre\u0300me",
     "zero-width characters": "zero\u200bwidth\u200d and soft\u00adhyphen",
