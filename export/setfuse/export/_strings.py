@@ -121,10 +121,9 @@ def strings_session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 def run_strings(
     session: onnxruntime.InferenceSession, texts: Sequence[str]
 ) -> tuple[list[str], FloatArray, FloatArray]:
-    """Give the labels, the probabilities and the embeddings of texts."""
-    text = np.asarray(texts, dtype=np.object_)
-    labels, probabilities, embeddings = session.run(["label", "probabilities", "sentence_embedding"], {"text": text})
-    return labels.tolist(), probabilities, embeddings
+    """Give the labels, the scores and the embeddings of texts."""
+    labels, scores, embeddings = session.run(None, {"text": np.asarray(texts, dtype=np.object_)})
+    return labels.tolist(), scores, embeddings
 
 
 def extensions_library() -> str:
