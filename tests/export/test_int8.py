@@ -10,6 +10,7 @@ import pytest
 
 from setfuse.export import export, read_checkpoint
 from setfuse.export._checkpoint import Checkpoint
+from setfuse.export._encoder import Encoder
 from setfuse.export._fuse import fuse
 from setfuse.export._layout import Range, _int8_columns, _uint8_scale
 from setfuse.export._oracle import TorchOracle
@@ -35,9 +36,14 @@ def optimized_operators(model: Path, scratch: Path) -> Counter[str]:
     return Counter(node.op_type for node in onnx.load(scratch / "optimized.onnx").graph.node)
 
 
+def authored(checkpoint: Checkpoint) -> Encoder:
+    assert isinstance(checkpoint.encoder, Encoder)
+    return checkpoint.encoder
+
+
 def linears(checkpoint: Checkpoint) -> int:
     """Count the linears of a graph: four a layer; with CLS pooling the last one's query is apart."""
-    encoder = checkpoint.encoder
+    encoder = authored(checkpoint)
     return 4 * len(encoder.layers) + checkpoint.pooling.first_token_only + (encoder.projection is not None)
 
 
@@ -109,11 +115,11 @@ def test_the_same_checkpoint_gives_the_same_bytes(checkpoint: Checkpoint) -> Non
 
 def test_smoothing_changes_nothing_in_float32(checkpoint: Checkpoint) -> None:
     """The encoder whose values absorbed the attention output's divisors, run in float32, is the encoder."""
-    encoder, layout = quantize(checkpoint, CALIBRATION)
+    encoder, layout = quantize(authored(checkpoint), checkpoint, CALIBRATION)
     absorbed = {name for name in layout.ranges if name not in layout.divisors}
 
     assert absorbed == {"layer.0.attention.output", "layer.1.attention.output"}
-    for before, after in zip(checkpoint.encoder.layers, encoder.layers, strict=True):
+    for before, after in zip(authored(checkpoint).layers, encoder.layers, strict=True):
         assert not np.allclose(before.value.bias, after.value.bias)
         np.testing.assert_allclose(
             after.value.weight @ after.attention_output.weight,
@@ -124,7 +130,7 @@ def test_smoothing_changes_nothing_in_float32(checkpoint: Checkpoint) -> None:
 
 
 def test_smoothing_evens_out_what_the_channels_span(checkpoint: Checkpoint) -> None:
-    _, layout = quantize(checkpoint, CALIBRATION)
+    _, layout = quantize(authored(checkpoint), checkpoint, CALIBRATION)
 
     for name, divisor in layout.divisors.items():  # no layers share weights here, so that the names are the same
         smoothed = layout.ranges[name].magnitude

@@ -235,9 +235,9 @@ def test_a_label_that_the_file_of_labels_cannot_hold(pair: Path, tmp_path: Path)
 def test_a_graph_with_tensors_of_another_type(pair: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(pair, tmp_path / "strings"))
     text = (copy / "bundle.json").read_text(encoding="utf-8")
-    (copy / "bundle.json").write_text(text.replace('"int64"', '"string"'), encoding="utf-8")
+    (copy / "bundle.json").write_text(text.replace('"int64"', '"int32"'), encoding="utf-8")
 
-    with pytest.raises(ExportError, match="input_ids: expected one of the types int64, float for Triton, found string"):
+    with pytest.raises(ExportError, match="input_ids: expected one of the types int64, float for Triton, found int32"):
         write_triton_repository(copy, tmp_path / "models")
 
 
@@ -268,7 +268,7 @@ def test_bundles_that_cannot_be_used(pair: Path, tmp_path: Path) -> None:
 
     with pytest.raises(BundleNotFound):
         write_triton_repository(tmp_path / "nowhere", tmp_path / "models")
-    with pytest.raises(VariantNotFound, match=r"no fp16 graph \(has: fp32/cpu, int8/cpu\)"):
+    with pytest.raises(VariantNotFound, match=r"no fp16 graph for Triton \(has: fp32/cpu, int8/cpu\)"):
         write_triton_repository(pair, tmp_path / "models", precision="fp16")
     with pytest.raises(BundleCorrupt, match=r"model\.onnx: expected \d+ bytes, found 9"):
         write_triton_repository(damaged, tmp_path / "models")

@@ -15,7 +15,7 @@ LOGITS_SHIFT = np.array([0.08, 0.05, 0.04], np.float32)
 def make_multi_label(bundle: Path) -> Path:
     """Give each label a probability of its own: a sigmoid in place of the softmax."""
     model = _load(bundle)
-    model.graph.node[-1].CopyFrom(helper.make_node("Sigmoid", ["logits"], ["probabilities"]))
+    model.graph.node[-1].CopyFrom(helper.make_node("Sigmoid", ["head.logits"], ["probabilities"]))
     replace_file(bundle, "model.onnx", model.SerializeToString())
     return change_manifest(bundle, lambda manifest: manifest.update(task="multi-label-classification"))
 
@@ -23,7 +23,7 @@ def make_multi_label(bundle: Path) -> Path:
 def make_decision(bundle: Path, *, multi_label: bool = False) -> Path:
     """Give the logits themselves."""
     model = _load(bundle)
-    model.graph.node[-1].CopyFrom(helper.make_node("Identity", ["logits"], ["decision_scores"]))
+    model.graph.node[-1].CopyFrom(helper.make_node("Identity", ["head.logits"], ["decision_scores"]))
     model.graph.output[0].name = "decision_scores"
     replace_file(bundle, "model.onnx", model.SerializeToString())
 

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import onnxruntime
 import pytest
 
 import setfuse.runtime._classifier as classifier_module
 from setfuse.export import export
-from setfuse.runtime import Classifier, Precision
+from setfuse.runtime import Classifier, Precision, Target
 from setfuse.runtime._processor import int8_is_fast
+from setfuse.runtime._session import _options
 
 
 @pytest.fixture(scope="module")
@@ -46,3 +48,18 @@ def test_the_fastest_graph_that_is_right_here(
     assert Classifier.load(both).variant.precision is expected
     assert Classifier.load(both, precision="int8").variant.precision is Precision.INT8
     assert Classifier.load(both, precision="fp32").variant.precision is Precision.FP32
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_onnxruntime_is_asked_for_exact_sums_only_where_they_would_overflow(
+    fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("setfuse.runtime._session.int8_is_fast", lambda: fast)
+
+    options = _options(onnxruntime, Target.CPU, threads=1)
+
+    if fast:
+        with pytest.raises(RuntimeError, match="does not have"):
+            options.get_session_config_entry("session.x64quantprecision")
+    else:
+        assert options.get_session_config_entry("session.x64quantprecision") == "1"

@@ -30,6 +30,8 @@ from ._check_set import CheckData, CheckSet, read_check_set
 from ._checkpoint import Checkpoint, read_checkpoint
 from ._fuse import FILES, TARGETS, TRACED_PRECISIONS, fuse
 from ._optimum import Via
+from ._strings import STRINGS_FILE, check_strings_in, fuse_with_tokenizer
+from ._strings_check import check_strings
 from ._traced import TracedEncoder
 from ._validate import Answers, Reference, answer, answer_alone, answer_padded, check_interface, compare
 
@@ -48,6 +50,7 @@ def export(
     calibrate_on: Sequence[str] = CALIBRATION_TEXTS,
     via: str = Via.AUTHORED,
     allow_mismatch: bool = False,
+    strings_in: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> Manifest:
@@ -69,6 +72,8 @@ def export(
             architectures that are not authored; it runs in an environment of its own, named by
             `SETFUSE_OPTIMUM_PYTHON`, and gives fp32 only.
         allow_mismatch: Write the bundle even if a graph is further off than its precision explains, and note it there.
+        strings_in: Also write `model.strings.onnx`, with the tokenizer inside, for programs in Python, C#, Java or C++
+            that run it with onnxruntime-extensions. It repeats the int8 graph, or the fp32 graph where there is none.
         overwrite: Replace an existing folder, whole.
         progress: Show a progress bar on stderr.
 
@@ -80,8 +85,10 @@ def export(
         OutputExists: `bundle` exists and `overwrite` is false, or it must not be replaced.
         DatasetError: `check_on` cannot be read, or has labels that are none of the checkpoint's.
         CheckpointError: `checkpoint` is none, or is damaged.
-        UnsupportedCheckpoint: Its architecture, modules or head are not supported.
-        MissingExtra: It goes through optimum, and there is none; the message says what to install.
+        UnsupportedCheckpoint: Its architecture, modules or head are not supported, or its tokenizer is not of BERT's
+            kind and was to be put inside a graph.
+        MissingExtra: It goes through optimum, and there is none, or `strings_in` without onnxruntime-extensions; the
+            message says what to install.
         ExportError: optimum failed.
         ParityError: A graph does not answer as torch does; nothing was written.
     """
@@ -89,13 +96,17 @@ def export(
     wanted = _precisions(precisions, way)
     if isinstance(calibrate_on, str) or not calibrate_on:
         raise UsageError(f"calibrate_on: expected a list of texts, got {calibrate_on!r}")
+    if strings_in and not set(wanted) & {Precision.FP32, Precision.INT8}:
+        raise UsageError("strings_in: expected fp32 or int8 among the precisions, since it repeats one of these")
     keep = [path for path in (checkpoint, check_on) if isinstance(path, str | Path) and Path(path).exists()]
     with (
         new_folder(bundle, overwrite=overwrite, keep=tuple(keep)) as staging,
-        tqdm(total=2 + 2 * len(wanted), desc="export", disable=not progress, bar_format=_BAR) as bar,
+        tqdm(total=2 + 2 * len(wanted) + strings_in, desc="export", disable=not progress, bar_format=_BAR) as bar,
     ):
         bar.set_postfix_str("reading the checkpoint")
         source = read_checkpoint(checkpoint, way)
+        if strings_in:
+            check_strings_in(source)
         checks = read_check_set(check_on, source)
         tokenizer = _write_tokenizer(source, staging)
         bar.update()
@@ -114,6 +125,10 @@ def export(
             variants.append(dataclasses.replace(variant, parity=parity))
             bar.update()
         manifest = _manifest(source, tokenizer, variants)
+        if strings_in:
+            bar.set_postfix_str("putting the tokenizer inside")
+            manifest = _with_strings(manifest, source, staging, reference, allow_mismatch=allow_mismatch)
+            bar.update()
         manifest.write(staging)
         (staging / "README.md").write_text(bundle_card(manifest), encoding="utf-8")
         bar.set_postfix_str("")
@@ -191,6 +206,30 @@ def _write_variant(source: Checkpoint, precision: Precision, folder: Path, calib
         inputs=tuple(_tensor(value) for value in model.graph.input),
         outputs=tuple(_tensor(value) for value in model.graph.output),
     )
+
+
+def _with_strings(
+    manifest: Manifest, source: Checkpoint, folder: Path, reference: Reference, *, allow_mismatch: bool
+) -> Manifest:
+    """Add the graph with the tokenizer inside to a bundle."""
+    inner = manifest.variant(precision=None, target=Target.CPU)
+    model = fuse_with_tokenizer(source, onnx.load(folder / inner.file.file))
+    report = check_strings(source, model, inner.precision, reference, allow_mismatch=allow_mismatch)
+    onnx.save(model, folder / STRINGS_FILE)
+    variant = Variant(
+        file=BundleFile.of(folder / STRINGS_FILE),
+        precision=inner.precision,
+        target=inner.target,
+        inputs=tuple(_tensor(value) for value in model.graph.input),
+        outputs=tuple(_tensor(value) for value in model.graph.output),
+        parity=report.parity,
+        note=(
+            f"repeats the weights of {inner.file.file} with the tokenizer inside, for programs that have none; its "
+            f"token ids are other than the tokenizer's on {len(report.ids_differ)} of {report.texts} check texts"
+        ),
+    )
+    provenance = {**manifest.provenance, "strings_in": report.to_json()}
+    return dataclasses.replace(manifest, variants=(*manifest.variants, variant), provenance=provenance)
 
 
 def _tensor(value: onnx.ValueInfoProto) -> Tensor:

@@ -1,6 +1,8 @@
 """Write an ONNX graph node by node."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,19 @@ OPSET = 20
 
 IR_VERSION = 10
 """onnxruntime-gpu lags the CPU package; onnx itself writes a newer one by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What stands inside a loop.
+
+    Attributes:
+        nodes: In order.
+        constants: By name.
+    """
+
+    nodes: list[onnx.NodeProto]
+    constants: dict[str, onnx.TensorProto]
 
 
 class GraphBuilder:
@@ -93,6 +108,42 @@ class GraphBuilder:
                 self.use_domain(opset.domain, opset.version)
         return {output.name: prefix + output.name for output in model.graph.output}
 
+    @contextlib.contextmanager
+    def body(self) -> Iterator["Body"]:
+        """Collect the nodes and constants that are added meanwhile apart, for `loop`."""
+        body = Body([], {})
+        outer = self._nodes, self._constants
+        self._nodes, self._constants = body.nodes, body.constants
+        try:
+            yield body
+        finally:
+            self._nodes, self._constants = outer
+
+    def loop(
+        self, trip_count: str, body: "Body", iteration: str, outputs: Mapping[str, onnx.ValueInfoProto]
+    ) -> list[str]:
+        """Add a loop that runs a fixed number of times and stacks what each turn gives.
+
+        Args:
+            trip_count: int64 scalar, how many times.
+            body: One turn. It may use this graph's values; its own names are other ones.
+            iteration: What the body calls the number of its turn, an int64 scalar.
+            outputs: What each turn gives, by the name that the stack of it, one row a turn, gets in this graph.
+
+        Returns:
+            The names of the outputs.
+        """
+        going_on, still = tensor_info(f"{iteration}.go_on", BOOL, ()), tensor_info(f"{iteration}.still", BOOL, ())
+        condition = helper.make_node("Identity", [going_on.name], [still.name], name=still.name)
+        turn = helper.make_graph(
+            [*body.nodes, condition],
+            f"{iteration}.body",
+            inputs=[tensor_info(iteration, INT64, ()), going_on],
+            outputs=[still, *outputs.values()],
+            initializer=list(body.constants.values()),
+        )
+        return self.node_with_outputs("Loop", [trip_count, ""], list(outputs), body=turn)
+
     def model(
         self,
         name: str,
@@ -120,4 +171,5 @@ def tensor_info(name: str, dtype: int, shape: Sequence[str | int]) -> onnx.Value
 
 INT64 = TensorProto.INT64
 FLOAT = TensorProto.FLOAT
+STRING = TensorProto.STRING
 BOOL = TensorProto.BOOL

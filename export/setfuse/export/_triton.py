@@ -111,14 +111,18 @@ def check_triton_output(bundle: str | Path, out: str | Path, *, overwrite: bool)
 
 
 def _variant(manifest: Manifest, precision: str | None) -> Variant:
-    if precision is None:
-        return min(manifest.variants, key=lambda variant: variant.precision is not Precision.FP32)
-    if precision not in list(Precision):
+    # Triton's onnxruntime has no operators of onnxruntime-extensions.
+    variants = [variant for variant in manifest.variants if not variant.takes_strings]
+    if precision is None and variants:
+        return min(variants, key=lambda variant: variant.precision is not Precision.FP32)
+    if precision is not None and precision not in list(Precision):
         raise UsageError(f"precision: expected one of {', '.join(Precision)}, got {precision!r}")
-    found = [variant for variant in manifest.variants if variant.precision == precision]
+    found = [variant for variant in variants if variant.precision == precision]
     if not found:
         has = ", ".join(str(variant) for variant in manifest.variants)
-        raise VariantNotFound(f"the bundle has no {precision} graph (has: {has}); ask for one of these, or export it")
+        raise VariantNotFound(
+            f"the bundle has no {precision or 'such'} graph for Triton (has: {has}); ask for one of these, or export it"
+        )
     return found[0]
 
 

@@ -1,5 +1,6 @@
 """Prove that a graph answers as the torch checkpoint does: names, axes, shapes, values, labels, in this order."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,20 @@ class Reference:
     multi_label: bool = False
     scores: Scores = Scores.PROBABILITIES
     judge: Callable[[FloatArray], npt.NDArray[np.floating]] | None = None
+
+    def only(self, numbers: Sequence[int]) -> "Reference":
+        """Give the same for some of the texts."""
+        labels = self.checks.labels
+        checks = CheckSet(
+            self.checks.name,
+            tuple(self.checks.texts[number] for number in numbers),
+            None if labels is None else tuple(labels[number] for number in numbers),
+        )
+        torch, again = (
+            Answers(answers.probabilities[numbers], answers.embeddings[numbers])
+            for answers in (self.torch, self.torch_again)
+        )
+        return dataclasses.replace(self, checks=checks, torch=torch, torch_again=again)
 
     @property
     def unit(self) -> float:

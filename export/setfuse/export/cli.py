@@ -46,6 +46,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         help="also write the bundle's fp32 graph (or what it has instead) as a model of this Triton model repository, "
         "named as BUNDLE is",
     )
+    parser.add_argument(
+        "--strings-in",
+        action="store_true",
+        help="also write model.strings.onnx, with the tokenizer inside, for onnxruntime-extensions",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
 
@@ -61,6 +66,7 @@ def _export(options: argparse.Namespace) -> None:
         calibrate_on=read_texts(options.calibrate_on) if options.calibrate_on else CALIBRATION_TEXTS,
         via=options.via,
         allow_mismatch=options.allow_mismatch,
+        strings_in=options.strings_in,
         overwrite=options.overwrite,
         progress=sys.stderr.isatty(),
     )
@@ -73,6 +79,8 @@ def _export(options: argparse.Namespace) -> None:
         print(f"{options.out}/{variant.file.file}: {variant}, {variant.file.bytes / 1e6:.1f} MB")
         if variant.parity:
             _print_parity(variant.parity)
+        if variant.note:
+            print(f"  {variant.note}")
     if options.triton:
         print(f"{model}: a model for Triton; tritonserver --model-repository={options.triton}")
     print(f'next: setfuse predict {options.out} "a text"')

@@ -1,10 +1,12 @@
 """What the processor can do."""
 
+import functools
 from pathlib import Path
 
 _EXACT_INT8 = {"avx512_vnni", "avx_vnni", "amx_int8"}
 
 
+@functools.cache
 def int8_is_fast(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
     """Tell whether products of 8-bit integers are exact and faster than float32 here.
 
