@@ -3,18 +3,38 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from setfuse.export._supported import supported_tables
 
-from ._files import whole_file
+from ._files import read_json, whole_file
 from ._process import ROOT
+
+PARITY = ROOT / "benchmarks" / "results" / "parity" / "parity.json"
+CARD = "bge-small-en-v1.5-card"
+"""The folder's name of the card's model, in the run that is committed."""
 
 
 def tables() -> dict[tuple[Path, str], str]:
     """Give each table by its file and the name between its marks."""
-    return {(ROOT / "export" / "README.md", "supported"): supported_tables()}
+    return {
+        (ROOT / "export" / "README.md", "supported"): supported_tables(),
+        (ROOT / "README.md", "parity"): card_table(read_json(PARITY)["rows"]),
+    }
+
+
+def card_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Write the rows of the card's model."""
+    lines = ["| graph | MB | accuracy | torch's | torch's labels | probabilities, mean and max difference |"]
+    lines.append("|---|---|---|---|---|---|")
+    for row in rows:
+        if row["what"] == CARD:
+            shares = f"{row['accuracy']:.4f} | {row['torch_accuracy']:.4f} | {row['label_agreement']:.1%}"
+            differences = f"{row['mean_difference']:.1e}, {row['max_difference']:.1e}"
+            lines.append(f"| {row['precision']} | {row['megabytes']:.1f} | {shares} | {differences} |")
+    return "\n".join(lines)
 
 
 def with_table(text: str, name: str, table: str) -> str:

@@ -3,9 +3,20 @@
 from setfuse.export._encoder import Encoder, Layer
 
 from ._activations import ACTIVATIONS
+from ._layer import LayerNames
 from ._weights import Config, Weights
 
 PREFIX = "albert."
+LAYER = LayerNames(
+    query="attention.query",
+    key="attention.key",
+    value="attention.value",
+    attention_output="attention.dense",
+    attention_norm="attention.LayerNorm",
+    intermediate="ffn",
+    output="ffn_output",
+    norm="full_layer_layer_norm",
+)
 
 
 def read(config: Config, weights: Weights) -> Encoder:
@@ -37,22 +48,7 @@ def _layers(config: Config, weights: Weights, hidden: int, epsilon: float) -> tu
     # transformers' own arithmetic of which group a layer belongs to
     order = [source for number in range(layers) for source in names[int(number / (layers / groups))]]
     read_layers = {
-        source: _layer(weights, source, f"layer.{order.index(source)}", hidden=hidden, inner=inner, epsilon=epsilon)
+        source: LAYER.read(weights, source, f"layer.{order.index(source)}", hidden=hidden, inner=inner, epsilon=epsilon)
         for source in dict.fromkeys(order)
     }
     return tuple(read_layers[source] for source in order)
-
-
-def _layer(weights: Weights, source: str, name: str, *, hidden: int, inner: int, epsilon: float) -> Layer:
-    attention = f"{source}.attention"
-    return Layer(
-        name=name,
-        query=weights.linear(f"{attention}.query", hidden, hidden, called=f"{name}.attention.query"),
-        key=weights.linear(f"{attention}.key", hidden, hidden, called=f"{name}.attention.key"),
-        value=weights.linear(f"{attention}.value", hidden, hidden, called=f"{name}.attention.value"),
-        attention_output=weights.linear(f"{attention}.dense", hidden, hidden, called=f"{name}.attention.output"),
-        attention_norm=weights.norm(f"{attention}.LayerNorm", hidden, epsilon, called=f"{name}.attention.norm"),
-        intermediate=weights.linear(f"{source}.ffn", hidden, inner, called=f"{name}.intermediate"),
-        output=weights.linear(f"{source}.ffn_output", inner, hidden, called=f"{name}.output"),
-        norm=weights.norm(f"{source}.full_layer_layer_norm", hidden, epsilon, called=f"{name}.norm"),
-    )

@@ -1,11 +1,22 @@
 """BERT: the family whose tensors' names most others took over."""
 
-from setfuse.export._encoder import Encoder, Layer
+from setfuse.export._encoder import Encoder
 
 from ._activations import ACTIVATIONS
+from ._layer import LayerNames
 from ._weights import Config, Weights
 
 PREFIX = "bert."
+LAYER = LayerNames(
+    query="attention.self.query",
+    key="attention.self.key",
+    value="attention.self.value",
+    attention_output="attention.output.dense",
+    attention_norm="attention.output.LayerNorm",
+    intermediate="intermediate.dense",
+    output="output.dense",
+    norm="output.LayerNorm",
+)
 
 
 def read(config: Config, weights: Weights) -> Encoder:
@@ -39,25 +50,16 @@ def read_bert_like(config: Config, weights: Weights, *, width: int, padding_id: 
         if width == hidden
         else weights.linear("embeddings_project", width, hidden, called="embeddings.projection"),
         layers=tuple(
-            _layer(weights, number, hidden, config.integer("intermediate_size"), epsilon)
+            LAYER.read(
+                weights,
+                f"encoder.layer.{number}",
+                f"layer.{number}",
+                hidden=hidden,
+                inner=config.integer("intermediate_size"),
+                epsilon=epsilon,
+            )
             for number in range(config.integer("num_hidden_layers"))
         ),
         heads=config.integer("num_attention_heads"),
         activation=config.choice("hidden_act", ACTIVATIONS),
-    )
-
-
-def _layer(weights: Weights, number: int, hidden: int, inner: int, epsilon: float) -> Layer:
-    source, name = f"encoder.layer.{number}", f"layer.{number}"
-    attention = f"{source}.attention"
-    return Layer(
-        name=name,
-        query=weights.linear(f"{attention}.self.query", hidden, hidden, called=f"{name}.attention.query"),
-        key=weights.linear(f"{attention}.self.key", hidden, hidden, called=f"{name}.attention.key"),
-        value=weights.linear(f"{attention}.self.value", hidden, hidden, called=f"{name}.attention.value"),
-        attention_output=weights.linear(f"{attention}.output.dense", hidden, hidden, called=f"{name}.attention.output"),
-        attention_norm=weights.norm(f"{attention}.output.LayerNorm", hidden, epsilon, called=f"{name}.attention.norm"),
-        intermediate=weights.linear(f"{source}.intermediate.dense", hidden, inner, called=f"{name}.intermediate"),
-        output=weights.linear(f"{source}.output.dense", inner, hidden, called=f"{name}.output"),
-        norm=weights.norm(f"{source}.output.LayerNorm", hidden, epsilon, called=f"{name}.norm"),
     )

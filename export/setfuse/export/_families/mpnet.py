@@ -4,12 +4,23 @@ import math
 
 import numpy as np
 
-from setfuse.export._encoder import Encoder, Layer
+from setfuse.export._encoder import Encoder
 
 from ._activations import ACTIVATIONS
+from ._layer import LayerNames
 from ._weights import Config, Weights
 
 PREFIX = "mpnet."
+LAYER = LayerNames(
+    query="attention.attn.q",
+    key="attention.attn.k",
+    value="attention.attn.v",
+    attention_output="attention.attn.o",
+    attention_norm="attention.LayerNorm",
+    intermediate="intermediate.dense",
+    output="output.dense",
+    norm="output.LayerNorm",
+)
 PADDING_ID = 1  # fixed in transformers' code, whatever the configuration says
 BUCKETS = 32
 FARTHEST = 128  # likewise: from this distance on all have the last bucket
@@ -30,7 +41,14 @@ def read(config: Config, weights: Weights) -> Encoder:
         embedding_norm=weights.norm("embeddings.LayerNorm", hidden, epsilon, called="embeddings.norm"),
         projection=None,
         layers=tuple(
-            _layer(weights, number, hidden, config.integer("intermediate_size"), epsilon)
+            LAYER.read(
+                weights,
+                f"encoder.layer.{number}",
+                f"layer.{number}",
+                hidden=hidden,
+                inner=config.integer("intermediate_size"),
+                epsilon=epsilon,
+            )
             for number in range(config.integer("num_hidden_layers"))
         ),
         heads=heads,
@@ -58,19 +76,3 @@ def _bucket(distance: int) -> int:
         ratio = np.log(np.float32(size) / np.float32(exact)) / np.float32(math.log(FARTHEST / exact))
         bucket = min(exact + int(ratio * np.float32(side - exact)), side - 1)
     return bucket + (side if distance > 0 else 0)
-
-
-def _layer(weights: Weights, number: int, hidden: int, inner: int, epsilon: float) -> Layer:
-    source, name = f"encoder.layer.{number}", f"layer.{number}"
-    attention = f"{source}.attention"
-    return Layer(
-        name=name,
-        query=weights.linear(f"{attention}.attn.q", hidden, hidden, called=f"{name}.attention.query"),
-        key=weights.linear(f"{attention}.attn.k", hidden, hidden, called=f"{name}.attention.key"),
-        value=weights.linear(f"{attention}.attn.v", hidden, hidden, called=f"{name}.attention.value"),
-        attention_output=weights.linear(f"{attention}.attn.o", hidden, hidden, called=f"{name}.attention.output"),
-        attention_norm=weights.norm(f"{attention}.LayerNorm", hidden, epsilon, called=f"{name}.attention.norm"),
-        intermediate=weights.linear(f"{source}.intermediate.dense", hidden, inner, called=f"{name}.intermediate"),
-        output=weights.linear(f"{source}.output.dense", inner, hidden, called=f"{name}.output"),
-        norm=weights.norm(f"{source}.output.LayerNorm", hidden, epsilon, called=f"{name}.norm"),
-    )
