@@ -9,10 +9,20 @@ def bundle_card(manifest: Manifest) -> str:
     """Write the card of a bundle in Markdown."""
     training = manifest.provenance.get("training")
     base = training.get("base_model", "unknown") if isinstance(training, dict) else "unknown"
-    labels = "\n".join(f"- `{label}`" for label in manifest.labels)
+    labels = "\n".join(f"- `{' '.join(label.split())}`" for label in manifest.labels)
     rows = "\n".join(_row(variant) for variant in manifest.variants)
     notes = _notes(manifest.variants)
     return f"""\
+---
+tags:
+- setfuse
+- setfit
+- onnx
+- text-classification
+pipeline_tag: text-classification
+library_name: setfuse
+---
+
 # A setfuse bundle: {len(manifest.labels)} labels on {base}
 
 One fused graph from token ids to probabilities: the sentence-transformers body and the classifier head together.
