@@ -111,7 +111,7 @@ class ForeignGraph:
             InputRole.IDS: batch.ids,
             InputRole.MASK: batch.mask,
             InputRole.TYPES: batch.types,
-            InputRole.POSITIONS: np.broadcast_to(np.arange(batch.ids.shape[1]), batch.ids.shape),
+            InputRole.POSITIONS: batch.positions,
         }
         return {value.name: values[roles[value.name]][index].astype(value.dtype) for value in self.inputs}
 
