@@ -76,9 +76,13 @@ def _lines(report: CheckReport) -> list[str]:
 
 def _why(report: CheckReport) -> list[str]:
     sentences = [reason.sentence for reason in report.reasons]
-    if report.fitting_tolerance is not None:
+    fitting = report.fitting_tolerance
+    if fitting is not None:
+        each = {one.name: one.fitting_tolerance for one in report.outputs if one.role is not OutputRole.LABELS}
+        alone = [f"--output {name} --tolerance {value:g}" for name, value in each.items() if value < fitting]
         sentences.append(
-            f"rounding is all that differs: with --tolerance {report.fitting_tolerance:g} the two are equal"
+            f"rounding is all that differs: with --tolerance {fitting:g} the two are equal"
+            + (f", and so they are with {' or '.join(alone)}" if alone else "")
         )
     return sentences
 

@@ -63,6 +63,15 @@ class CheckedOutput:
     worst_text: str
     reasons: tuple[Reason, ...]
 
+    @property
+    def fitting_tolerance(self) -> float:
+        """The least tolerance, of one digit, that takes this output for equal."""
+        least = self.max_difference / self.unit
+        if not 0 < least < math.inf:
+            return least
+        digit = 10.0 ** math.floor(math.log10(least))
+        return float(f"{math.ceil(least / digit) * digit:.0e}")
+
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
@@ -99,14 +108,10 @@ class CheckReport:
     @property
     def fitting_tolerance(self) -> float | None:
         """The least tolerance, of one digit, that takes the graph for equal, where rounding is all that differs."""
-        if self.equal or not self.reasons or any(reason.name not in ROUNDING for reason in self.reasons):
+        if not self.reasons or any(reason.name not in ROUNDING for reason in self.reasons):
             return None
-        scores = [output for output in self.outputs if output.role is not OutputRole.LABELS]
-        least = max((output.max_difference / output.unit for output in scores), default=0.0)
-        if not 0 < least < math.inf:
-            return None
-        digit = 10.0 ** math.floor(math.log10(least))
-        return float(f"{math.ceil(least / digit) * digit:.0e}")
+        fitting = [output.fitting_tolerance for output in self.outputs if output.role is not OutputRole.LABELS]
+        return max(fitting, default=None)
 
     def to_json(self) -> dict[str, Any]:
         """Give the report as `json.dump` takes it; infinite differences are null."""
