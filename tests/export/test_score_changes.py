@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from setfuse.export._check._score_changes import SCORE_CHANGES
+from setfuse.export._check._score_changes import OF_ONE_LABEL
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.normal(scale=2, size=(40, 3))
@@ -30,6 +30,6 @@ def softmax(values: np.ndarray) -> np.ndarray:
     ids=lambda value: str(value) if not isinstance(value, np.ndarray) else "",
 )
 def test_one_change_explains_and_no_other(found: np.ndarray, expected: np.ndarray, name: str | None) -> None:
-    explaining = [change.name for change in SCORE_CHANGES if change.residual(found, expected) < 1e-6]
+    explaining = [change.name for change in OF_ONE_LABEL if change.residual(found, expected) < 1e-6]
 
     assert explaining == ([name] if name else [])

@@ -23,11 +23,23 @@ class Batch:
         ids: int64 (texts, tokens).
         mask: int64 (texts, tokens), 1 for tokens and 0 for padding.
         types: int64 (texts, tokens), the segment of each token.
+        padding_id: Of a model like RoBERTa, which counts positions from its padding token's id on and does not count
+            that token; None of a model that counts from 0.
     """
 
     ids: IntArray
     mask: IntArray
     types: IntArray
+    padding_id: int | None = None
+
+    @property
+    def positions(self) -> IntArray:
+        """The position of each token, as transformers counts it where none is given; int64 (texts, tokens)."""
+        if self.padding_id is None:
+            return np.broadcast_to(np.arange(self.ids.shape[1]), self.ids.shape)
+        counts = (self.ids != self.padding_id).astype(np.int64)
+        positions: IntArray = np.cumsum(counts, axis=1) * counts + self.padding_id
+        return positions
 
 
 class BatchMaker:
@@ -37,10 +49,18 @@ class BatchMaker:
         max_length: Tokens that a text is cut to, special tokens included.
         padding: Id of the padding token.
         truncates: Whether anything says where to cut.
+        prompt: What is put before each text.
     """
 
     def __init__(
-        self, definition: str, max_length: int | None, origin: str, *, fixed_length: int | None = None
+        self,
+        definition: str,
+        max_length: int | None,
+        origin: str,
+        *,
+        prompt: str = "",
+        padding_id: int | None = None,
+        fixed_length: int | None = None,
     ) -> None:
         """Read a tokenizer.
 
@@ -48,6 +68,8 @@ class BatchMaker:
             definition: Content of a `tokenizer.json`. Padding in it is ignored.
             max_length: Where texts are cut; None for the definition's own truncation, or none.
             origin: Where the definition comes from, for the message.
+            prompt: What to put before each text.
+            padding_id: As of `Batch`.
             fixed_length: Pad every text to so many tokens, and cut it there.
 
         Raises:
@@ -62,6 +84,8 @@ class BatchMaker:
         self._tokenizer.no_padding()
         own = self._tokenizer.truncation
         self._fixed_length = fixed_length
+        self._padding_id = padding_id
+        self.prompt = prompt
         self.truncates = bool(max_length or own or fixed_length)
         self.max_length = min(
             max_length or (own["max_length"] if own else _NO_TRUNCATION), fixed_length or _NO_TRUNCATION
@@ -73,11 +97,11 @@ class BatchMaker:
         found = (self._tokenizer.token_to_id(token) for token in _PADDING_TOKENS)
         self.padding = next((number for number in found if number is not None), 0)
 
-    def ids(self, texts: Sequence[str], max_length: int | None = None) -> list[list[int]]:
-        """Give the token ids of each text, cut at another length if one is given."""
+    def ids(self, texts: Sequence[str], max_length: int | None = None, prompt: str | None = None) -> list[list[int]]:
+        """Give the token ids of each text, cut at another length or behind another prompt if one is given."""
         if max_length:
             self._tokenizer.enable_truncation(max_length)
-        encodings = self._tokenizer.encode_batch(list(texts))
+        encodings = self._encode(texts, self.prompt if prompt is None else prompt)
         self._tokenizer.enable_truncation(self.max_length)
         return [encoding.ids for encoding in encodings]
 
@@ -91,13 +115,17 @@ class BatchMaker:
 
     def together(self, texts: Sequence[str]) -> Batch:
         """Make one batch of all texts."""
-        encodings = self._tokenizer.encode_batch(list(texts))
+        encodings = self._encode(texts, self.prompt)
         length = self._fixed_length or max(len(encoding.ids) for encoding in encodings)
         shape = (len(encodings), length)
-        batch = Batch(np.full(shape, self.padding, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64))
+        ids, mask, types = (np.full(shape, value, np.int64) for value in (self.padding, 0, 0))
+        batch = Batch(ids, mask, types, self._padding_id)
         for row, encoding in enumerate(encodings):
             count = len(encoding.ids)
             batch.ids[row, :count] = encoding.ids
             batch.mask[row, :count] = 1
             batch.types[row, :count] = encoding.type_ids
         return batch
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> list[tokenizers.Encoding]:
+        return self._tokenizer.encode_batch([prompt + text for text in texts])

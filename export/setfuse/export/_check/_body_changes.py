@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ._reference import POOLING_MODES, Recipe, Reference, Scaling
+from ._reference import POOLING_MODES, Recipe, Reference
 
 _MOST_AT_ONCE = 3
 
 
 class Part(StrEnum):
-    """The part of the body that a change concerns; two changes of one part exclude each other."""
+    """The part of the body that a change concerns; two changes of one part exclude each other, modules apart."""
 
     PADDING = "padding"
+    PROMPT = "prompt"
     POOLING = "pooling"
     MODULES = "modules"
     SCALING = "scaling"
@@ -60,6 +61,11 @@ def body_changes(reference: Reference) -> list[BodyChange]:
             {"attends_padding": True, "pools_padding": True},
         ),
     ]
+    if reference.skips_prompt:
+        sentence = (
+            "the prompt is pooled: the checkpoint leaves the prompt's tokens out of the pooling, the graph does not"
+        )
+        changes.append(BodyChange("prompt_pooled", sentence, Part.PROMPT, {"pools_prompt": True}))
     changes += [
         BodyChange(
             f"pooling_{mode}",
@@ -70,36 +76,60 @@ def body_changes(reference: Reference) -> list[BodyChange]:
         for mode in POOLING_MODES
         if mode != reference.pooling
     ]
-    if reference.has_modules:
-        changes.append(
-            BodyChange(
-                "modules_missing",
-                f"the modules after the pooling are missing: {reference.modules}",
-                Part.MODULES,
-                {"modules": False},
-            )
-        )
-    if reference.normalizes:
-        sentence = (
-            "Normalize is missing: the checkpoint scales the embedding to unit length before the head, the graph "
-            "does not (SetFit's export_onnx leaves it out)"
-        )
-        changes.append(BodyChange("normalize_missing", sentence, Part.SCALING, {"scaling": Scaling.MISSING}))
-    else:
+    changes += _missing_stages(reference)
+    if not reference.normalizes:
         sentence = "the graph scales the embedding to unit length, the checkpoint does not: a Normalize too many"
-        changes.append(BodyChange("normalize_extra", sentence, Part.SCALING, {"scaling": Scaling.EXTRA}))
+        changes.append(BodyChange("normalize_extra", sentence, Part.SCALING, {"normalizes_too": True}))
+    return changes
+
+
+_MISSING = {
+    "Normalize": "the checkpoint scales the embedding to unit length before the head, the graph does not",
+    "Dense": "the checkpoint puts the embedding through a dense layer, the graph does not",
+    "LayerNorm": "the checkpoint normalises the embedding, the graph does not",
+    "Truncate": "the checkpoint keeps the first numbers of the embedding (truncate_dim), the graph all of them",
+}
+"""What it means that a module after the pooling is missing, by its class."""
+
+_NAMES = {
+    "Normalize": "normalize_missing",
+    "Dense": "dense_missing",
+    "LayerNorm": "layer_norm_missing",
+    "Truncate": "truncate_missing",
+}
+
+_SETFIT = "SetFit's export_onnx takes the transformer and the pooling alone"
+
+
+def _missing_stages(reference: Reference) -> list[BodyChange]:
+    names = [stage.name for stage in reference.stages]
+    changes = []
+    for place, stage in enumerate(names):
+        which = f" number {names[: place + 1].count(stage)}" if names.count(stage) > 1 else ""
+        hint = f" ({_SETFIT})" if len(names) == 1 else ""
+        sentence = f"{stage}{which} is missing: {_MISSING[stage]}{hint}"
+        changes.append(BodyChange(_NAMES[stage], sentence, Part.MODULES, {"without": frozenset({place})}))
+    if len(names) > 1:
+        sentence = f"all that comes after the pooling is missing: {', '.join(names)} ({_SETFIT})"
+        changes.append(BodyChange("modules_missing", sentence, Part.MODULES, {"without": frozenset(range(len(names)))}))
     return changes
 
 
 def combinations(
     changes: Sequence[BodyChange], start: Recipe, parts: Sequence[Part]
 ) -> Iterator[tuple[tuple[BodyChange, ...], Recipe]]:
-    """Give every set of changes of some parts, at most one a part, the smallest first, with its recipe."""
+    """Give every set of changes of some parts that go together, the smallest first, with its recipe."""
     usable = [change for change in changes if change.part in parts]
-    for count in range(min(_MOST_AT_ONCE, len(parts)) + 1):
+    for count in range(min(_MOST_AT_ONCE, len(usable)) + 1):
         for combination in itertools.combinations(usable, count):
-            if len({change.part for change in combination}) == count:
-                fields: dict[str, Any] = {}
-                for change in combination:
-                    fields |= change.recipe
-                yield combination, dataclasses.replace(start, **fields)
+            alone = [change.part for change in combination if change.part is not Part.MODULES]
+            if len(set(alone)) == len(alone):
+                yield combination, _changed(start, combination)
+
+
+def _changed(start: Recipe, combination: Sequence[BodyChange]) -> Recipe:
+    fields: dict[str, Any] = {}
+    for change in combination:
+        fields |= change.recipe
+    missing = (change.recipe.get("without", frozenset()) for change in combination)
+    return dataclasses.replace(start, **fields | {"without": start.without.union(*missing)})

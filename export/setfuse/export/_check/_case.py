@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._batches import Batch, BatchMaker
-from ._reference import Recipe, Reference, Tokens
+from ._reference import Pooled, Recipe, Reference, Tokens
 from ._roles import FloatArray, InputRole, OutputRole
 from ._subject import Output, Subject, Values
 
@@ -29,6 +29,7 @@ class Case:
         is_padded: Which of the two `in_batch` is.
         batches: What `alone` was run on.
         padded: What `in_batch` was run on, where it is padded.
+        on_own_embedding: Whether `expected` is what the head answers to the graph's own embedding.
     """
 
     subject: Subject
@@ -43,6 +44,7 @@ class Case:
     is_padded: bool
     batches: Sequence[Batch]
     padded: Sequence[Batch]
+    on_own_embedding: bool = False
 
     @property
     def reference(self) -> Reference:
@@ -56,8 +58,14 @@ class Case:
         return ran
 
     def predict(self, tokens: Sequence[Tokens], recipe: Recipe) -> FloatArray | None:
-        """Give what the output would hold, were the graph made by a recipe; None if the head cannot take it."""
-        embedding = self.reference.finish(tokens, recipe)
+        """Give what the output would hold, were the graph made by a recipe; None if its parts do not fit together."""
+        return self.predict_from(self.reference.pool(tokens, recipe), recipe)
+
+    def predict_from(self, pooled: Pooled, recipe: Recipe) -> FloatArray | None:
+        """The same from what the pooling gives."""
+        embedding = self.reference.finish(pooled, recipe)
+        if embedding is None:
+            return None
         if self.output.role is not OutputRole.SCORES:
             result: FloatArray = embedding.astype(np.float64)
             return result

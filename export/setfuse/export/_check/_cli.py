@@ -20,6 +20,9 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tolerance", type=float, metavar="X", help="largest difference that is equal; default: 1e-5")
     parser.add_argument("--tokenizer", metavar="FILE", help="the graph's tokenizer.json; default: the checkpoint's")
     parser.add_argument("--max-length", type=int, metavar="N", help="tokens that texts are cut to for the graph")
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="what is put before each text for the graph; default: the checkpoint's"
+    )
     parser.add_argument("--output", metavar="NAME", help="the one output to compare; default: one of each kind")
     parser.add_argument("--json", action="store_true", help="the report as one JSON document")
 
@@ -40,6 +43,7 @@ def run_check(options: argparse.Namespace) -> None:
             tolerance=options.tolerance,
             tokenizer=options.tokenizer,
             max_length=options.max_length,
+            prompt=options.prompt,
             output=options.output,
         )
     except (CheckpointError, UnsupportedCheckpoint) as error:
@@ -50,7 +54,7 @@ def run_check(options: argparse.Namespace) -> None:
         sys.stdout.write("\n".join(_lines(report)) + "\n")
     if not report.equal:
         sys.stdout.flush()
-        why = "; ".join(reason.sentence for reason in report.reasons)
+        why = "; ".join(_why(report))
         raise ParityError(f"{report.model} does not answer as {report.against} does: {why}")
 
 
@@ -66,8 +70,21 @@ def _lines(report: CheckReport) -> list[str]:
     if report.notes:
         lines += ["", *(f"note: {note}" for note in report.notes)]
     if report.reasons:
-        lines += ["", *(f"why: {reason.sentence}" for reason in report.reasons)]
+        lines += ["", *(f"why: {sentence}" for sentence in _why(report))]
     return lines
+
+
+def _why(report: CheckReport) -> list[str]:
+    sentences = [reason.sentence for reason in report.reasons]
+    fitting = report.fitting_tolerance
+    if fitting is not None:
+        each = {one.name: one.fitting_tolerance for one in report.outputs if one.role is not OutputRole.LABELS}
+        alone = [f"--output {name} --tolerance {value:g}" for name, value in each.items() if value < fitting]
+        sentences.append(
+            f"rounding is all that differs: with --tolerance {fitting:g} the two are equal"
+            + (f", and so they are with {' or '.join(alone)}" if alone else "")
+        )
+    return sentences
 
 
 def _output_lines(output: CheckedOutput) -> list[str]:

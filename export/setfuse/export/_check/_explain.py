@@ -1,5 +1,6 @@
 """Say why a graph answers differently, where one of the faults that exporters are known for explains it."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,11 @@ from ._batches import Batch
 from ._body_changes import Part, body_changes, combinations
 from ._case import Case
 from ._explain_inputs import cut_inside, ids_differ, inputs_swapped, run_fails
-from ._explain_numbers import depends_on_batch, dynamic_int8, float16, head_or_body, static_int8
-from ._reference import Recipe, Tokens
+from ._explain_numbers import depends_on_batch, dynamic_int8, float16, head_or_body, other_head, static_int8
+from ._reference import Pooled, Recipe, Tokens
 from ._report import Reason
 from ._roles import FloatArray, OutputRole
-from ._score_changes import SCORE_CHANGES, UNCHANGED, ScoreChange, in_graphs_order
+from ._score_changes import UNCHANGED, ScoreChange, in_graphs_order, score_changes
 
 EXPLAINS = 1 / 20
 """Share of a difference that an explanation may leave: what is left can be float16's or int8's rounding."""
@@ -41,6 +42,8 @@ class Explanation:
 
 def explain(case: Case) -> list[Reason]:
     """Give the reasons why an output is not the checkpoint's; the last resort is a sentence that says what is known."""
+    if case.on_own_embedding:
+        return _explain_head(case)
     if case.difference(case.alone.rows, case.expected) > case.tolerance or not case.ran.all():
         reasons, alone = _explain_alone(case)
     else:
@@ -49,6 +52,21 @@ def explain(case: Case) -> list[Reason]:
     if alone and case.difference(case.in_batch.rows, case.alone.rows) > case.tolerance:
         reasons += _explain_in_batch(case, alone, reasons)
     return reasons
+
+
+def _explain_head(case: Case) -> list[Reason]:
+    """Explain scores that are not the head's answer to the graph's own embedding: the body has no part in it."""
+    found, expected = case.alone.rows[case.ran], case.expected[case.ran]
+    difference = case.difference(case.alone.rows, case.expected)
+    for change in score_changes(case.reference.head):
+        if change is not UNCHANGED and found.size and change.residual(found, expected) <= EXPLAINS * difference:
+            labels = in_graphs_order(case.subject.labels, found, expected)
+            return [*run_fails(case), Reason(change.name, change.sentence.format(labels=labels))]
+    return (
+        [*run_fails(case), other_head("the checkpoint's head was asked about the graph's own embedding")]
+        if found.size
+        else run_fails(case)
+    )
 
 
 def _explain_alone(case: Case) -> tuple[list[Reason], Explanation | None]:
@@ -99,19 +117,28 @@ def _search(
     *,
     start: Recipe = Recipe(),  # noqa: B008 - frozen
     parts: Sequence[Part] = tuple(Part),
-    scores: Sequence[ScoreChange] = SCORE_CHANGES,
+    scores: Sequence[ScoreChange] | None = None,
     tokens: list[Tokens] | None = None,
 ) -> Explanation | None:
     """Try combinations of changes, the smallest first, and take the nearest of the first size that explains."""
-    parts, scores = _applicable(case, batches, parts, scores)
+    parts, scores = _applicable(case, batches, parts, scores or score_changes(case.reference.head))
     known = {} if tokens is None else {False: tokens}
     for attends in (False, True) if Part.PADDING in parts else (start.attends_padding,):
         if attends not in known:
             known[attends] = case.reference.tokens(batches, Recipe(attends_padding=attends))
     answered = ~np.isnan(found).any(axis=1)
+    if not answered.any():
+        return None
+    difference = min(difference, float(np.ptp(found[answered])))  # infinite where the embedding has another width
+    pooled: dict[Recipe, Pooled] = {}
     best: dict[int, tuple[float, Explanation]] = {}
     for combination, recipe in combinations(body_changes(case.reference), start, parts):
-        predicted = case.predict(known[recipe.attends_padding], recipe)
+        if best and min(best) < len(combination):
+            break
+        so_far = dataclasses.replace(recipe, without=frozenset(), normalizes_too=False)
+        if so_far not in pooled:
+            pooled[so_far] = case.reference.pool(known[recipe.attends_padding], so_far)
+        predicted = case.predict_from(pooled[so_far], recipe)
         if predicted is None or predicted.shape != found.shape:
             continue
         for change in scores:

@@ -42,18 +42,28 @@ def ids_differ(case: Case) -> list[Reason]:
                 f"texts are cut at {maker.max_length} tokens for the graph, and at {own.max_length} by the checkpoint",
             )
         )
-    given = maker.ids(case.texts)
-    if not _any_other(given, own.ids(case.texts, maker.max_length)):
+    if maker.prompt != own.prompt and _any_other(own.ids(case.texts), own.ids(case.texts, prompt=maker.prompt)):
+        reasons.append(_other_prompt(maker.prompt, own.prompt))
+    given, expected = maker.ids(case.texts), own.ids(case.texts, maker.max_length, maker.prompt)
+    if not _any_other(given, expected):
         return reasons
     plain = [text for text in case.texts if text.isascii()]  # upper-case of other scripts does not come back
     lower, upper = [text.lower() for text in plain], [text.upper() for text in plain]
     folds, own_folds = (not _any_other(each.ids(lower), each.ids(upper)) for each in (maker, own))
-    if folds != own_folds and not _any_other(maker.ids(lower), own.ids(lower, maker.max_length)):
+    if folds != own_folds and not _any_other(maker.ids(lower), own.ids(lower, maker.max_length, maker.prompt)):
         one, other = ("lower-cases", "does not") if folds else ("does not lower-case", "does")
         return [*reasons, Reason("lower_casing", f"the tokenizer {one}, the checkpoint's {other}")]
-    count = sum(a != b for a, b in zip(given, own.ids(case.texts, maker.max_length), strict=True))
+    count = sum(a != b for a, b in zip(given, expected, strict=True))
     sentence = f"the tokenizer gives other ids than the checkpoint's for {count} of {len(case.texts)} texts"
     return [*reasons, Reason("tokenizer", sentence)]
+
+
+def _other_prompt(given: str, own: str) -> Reason:
+    if not given:
+        return Reason("prompt_missing", f"the prompt is missing: the checkpoint puts {own!r} before each text")
+    if not own:
+        return Reason("prompt_extra", f"{given!r} is put before each text for the graph, nothing by the checkpoint")
+    return Reason("prompt", f"{given!r} is put before each text for the graph, {own!r} by the checkpoint")
 
 
 def _any_other(some: list[list[int]], others: list[list[int]]) -> bool:
@@ -80,6 +90,8 @@ def inputs_swapped(case: Case, right: FloatArray) -> Reason | None:
 
 def cut_inside(case: Case, right: FloatArray) -> Reason | None:
     """The graph reads the first tokens only, so long texts differ and short ones do not."""
+    if case.alone.rows.shape != right.shape:
+        return None
     lengths = case.lengths()
     off = np.abs(case.alone.rows - right).max(axis=1) > case.tolerance
     off &= case.ran
@@ -108,4 +120,4 @@ def _cut(batch: Batch, length: int, *, keep_end: bool) -> Batch:
     kept = np.arange(length)
     if keep_end:
         kept[-1] = batch.ids.shape[1] - 1
-    return Batch(batch.ids[:, kept], batch.mask[:, kept], batch.types[:, kept])
+    return Batch(batch.ids[:, kept], batch.mask[:, kept], batch.types[:, kept], batch.padding_id)

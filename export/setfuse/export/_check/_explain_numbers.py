@@ -60,11 +60,13 @@ def static_int8(case: Case, right: FloatArray) -> Reason | None:
         return None
     return Reason(
         "int8",
-        "8-bit rounding: the graph's weights are int8; if they are meant to be, --tolerance says how far it may be off",
+        "8-bit rounding and nothing else: the graph's weights are int8, and that is how far int8 is off",
     )
 
 
 def _near(case: Case, right: FloatArray) -> bool:
+    if case.alone.rows.shape != right.shape:
+        return False
     spread = float(right.max() - right.min())
     answered = case.ran
     return float(np.abs(case.alone.rows - right)[answered].mean()) <= _LIKE_INT8 * spread
@@ -82,17 +84,13 @@ def head_or_body(case: Case) -> Reason:
     place = int(np.abs(case.lengths() - 8).argmin())
     batch = case.batches[place]
     tokens = case.reference.tokens([batch], Recipe())
-    embedding = case.reference.finish(tokens, Recipe())[0]
+    embedding = case.reference.embed(tokens)[0]
     try:
         values = run_exposed(case.subject.graph, batch, case.roles)
     except (GraphError, RunFailed):  # its weights stand in another file, say
         return Reason("unexplained", "none of the faults that setfuse knows explains it")
     if case.output.role is OutputRole.SCORES and (name := _find(values, embedding)):
-        return Reason(
-            "other_head",
-            f"the head has other weights: the value {name!r} inside the graph is the checkpoint's embedding, what the "
-            "graph makes of it is not the checkpoint's",
-        )
+        return other_head(f"the value {name!r} inside the graph is the checkpoint's embedding")
     whole, first = (tokens[0].embeddings[0, kept].numpy() for kept in (slice(None), slice(0, 1)))
     if name := _find(values, whole) or _find(values, first):
         return Reason(
@@ -104,6 +102,13 @@ def head_or_body(case: Case) -> Reason:
         "other_body",
         "the body has other weights, or a fault that setfuse does not know: no value inside the graph is the "
         "checkpoint's token embeddings",
+    )
+
+
+def other_head(known: str) -> Reason:
+    """The same embedding is given, and the graph makes something else of it; `known` says how that was seen."""
+    return Reason(
+        "other_head", f"the head has other weights: {known}, what the graph makes of it is not the checkpoint's"
     )
 
 

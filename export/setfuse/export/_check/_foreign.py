@@ -111,7 +111,7 @@ class ForeignGraph:
             InputRole.IDS: batch.ids,
             InputRole.MASK: batch.mask,
             InputRole.TYPES: batch.types,
-            InputRole.POSITIONS: np.broadcast_to(np.arange(batch.ids.shape[1]), batch.ids.shape),
+            InputRole.POSITIONS: batch.positions,
         }
         return {value.name: values[roles[value.name]][index].astype(value.dtype) for value in self.inputs}
 
@@ -143,12 +143,13 @@ def read_model(path: Path) -> onnx.ModelProto:
     return model
 
 
-def open_session(model: Path | bytes, optimized: Path | None = None) -> onnxruntime.InferenceSession:
+def open_session(model: Path | bytes, optimized: Path | None = None, library: str = "") -> onnxruntime.InferenceSession:
     """Open a graph on the CPU, with the settings that the runtime uses.
 
     Args:
         model: The file, or its content.
         optimized: Where onnxruntime is to write the graph as it runs it.
+        library: Of operators that onnxruntime itself does not have.
 
     Raises:
         GraphError: onnxruntime refuses it.
@@ -157,6 +158,8 @@ def open_session(model: Path | bytes, optimized: Path | None = None) -> onnxrunt
     options.log_severity_level = 4  # what is fatal; errors arrive as exceptions
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.x64quantprecision", "1")
+    if library:
+        options.register_custom_ops_library(library)
     if optimized:
         options.optimized_model_filepath = str(optimized)
     try:
@@ -171,15 +174,19 @@ def open_session(model: Path | bytes, optimized: Path | None = None) -> onnxrunt
         raise GraphError(f"{name}: onnxruntime refuses the graph: {one_line(error)}") from error
 
 
-def all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
-    """List the nodes of a graph and of the graphs inside its nodes."""
-    nodes = []
+def all_graphs(graph: onnx.GraphProto) -> list[onnx.GraphProto]:
+    """List a graph and the graphs inside its nodes: the bodies of loops, the branches of conditions."""
+    graphs = [graph]
     for node in graph.node:
-        nodes.append(node)
         for attribute in node.attribute:
             for inner in [attribute.g] if attribute.HasField("g") else attribute.graphs:
-                nodes += all_nodes(inner)
-    return nodes
+                graphs += all_graphs(inner)
+    return graphs
+
+
+def all_nodes(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """List the nodes of a graph and of the graphs inside its nodes."""
+    return [node for inner in all_graphs(graph) for node in inner.node]
 
 
 def one_line(error: object) -> str:
@@ -189,7 +196,7 @@ def one_line(error: object) -> str:
 
 
 def _dtypes(model: onnx.ModelProto) -> frozenset[str]:
-    kinds = {constant.data_type for constant in model.graph.initializer}
+    kinds = {constant.data_type for graph in all_graphs(model.graph) for constant in graph.initializer}
     for node in all_nodes(model.graph):
         for attribute in node.attribute:
             if attribute.type == onnx.AttributeProto.TENSOR:

@@ -2,11 +2,14 @@
 
 import itertools
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from setfuse.runtime import Scores
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,7 +40,7 @@ _INPUT_NAMES = {
 }
 
 PREFERRED_OUTPUTS = {
-    OutputRole.SCORES: ("probabilities", "output_probability", "scores", "logits"),
+    OutputRole.SCORES: ("probabilities", "decision_scores", "output_probability", "scores", "logits"),
     OutputRole.EMBEDDING: ("sentence_embedding", "sentence_embeddings", "embedding", "embeddings"),
     OutputRole.TOKENS: ("token_embeddings", "last_hidden_state"),
     OutputRole.LABELS: ("label", "labels", "output_label"),
@@ -70,14 +73,31 @@ def _role_of(name: str) -> InputRole | None:
     return next((role for role, names in _INPUT_NAMES.items() if plain in names), None)
 
 
-def output_role(value: Any, *, tokens: int, labels: int, dim: int, name: str) -> OutputRole | None:
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What a checkpoint's answers to one text look like.
+
+    Attributes:
+        tokens: How many tokens the text has.
+        hidden: Width of a token's embedding.
+        widths: Those that the text's embedding has after the pooling and after each module.
+        labels: How many labels there are.
+        multi_label: Whether a text can have several.
+    """
+
+    tokens: int
+    hidden: int
+    widths: tuple[int, ...]
+    labels: int
+    multi_label: bool
+
+
+def output_role(value: Any, shapes: Shapes, name: str) -> OutputRole | None:
     """Tell what an output is from what it holds for one text.
 
     Args:
         value: What the graph put out for a batch of one text.
-        tokens: How many tokens the text has.
-        labels: How many labels the checkpoint has.
-        dim: Width of its embedding.
+        shapes: What the checkpoint's answers look like.
         name: The output's name, which decides where the shape does not.
 
     Returns:
@@ -85,34 +105,46 @@ def output_role(value: Any, *, tokens: int, labels: int, dim: int, name: str) ->
     """
     if isinstance(value, list):
         is_map = bool(value) and isinstance(value[0], Mapping)
-        return OutputRole.SCORES if is_map and len(value[0]) == labels else None
+        return OutputRole.SCORES if is_map and len(value[0]) == shapes.labels else None
     shape = np.shape(value)
-    if np.asarray(value).dtype.kind in "iuOUS":
-        return OutputRole.LABELS if shape in {(1,), (1, 1)} else None
-    if len(shape) == 3 and shape[1] in {tokens, 1}:  # noqa: PLR2004 - texts, tokens, hidden
+    if np.asarray(value).dtype.kind in "biuOUS":
+        label_shapes = {(1,), (1, 1), *([(1, shapes.labels)] if shapes.multi_label else [])}
+        return OutputRole.LABELS if shape in label_shapes else None
+    return _float_role(shape, shapes, name)
+
+
+def _float_role(shape: tuple[int, ...], shapes: Shapes, name: str) -> OutputRole | None:
+    labels = shapes.labels
+    score_shapes: set[tuple[int, ...]] = {(1, labels)}
+    if shapes.multi_label:
+        score_shapes.add((labels, 1, 2))  # skl2onnx's MultiOutputClassifier: no and yes, a label
+    elif labels == 2:  # noqa: PLR2004 - one number may be enough
+        score_shapes |= {(1, 1), (1,)}
+    if shape not in score_shapes and shape in {(1, shapes.tokens, shapes.hidden), (1, 1, shapes.hidden)}:
         return OutputRole.TOKENS
-    by_width = {
-        (1, labels): OutputRole.SCORES,
-        **({(1, 1): OutputRole.SCORES, (1,): OutputRole.SCORES} if labels == 2 else {}),  # noqa: PLR2004
-    }
-    by_width.setdefault((1, dim), OutputRole.EMBEDDING)
-    if labels == dim and name in PREFERRED_OUTPUTS[OutputRole.EMBEDDING]:
-        return OutputRole.EMBEDDING
-    if name == "pooler_output":  # BERT's own, which no sentence-transformers body uses
-        return None
-    return by_width.get(shape)
+    is_embedding = shape in {(1, width) for width in shapes.widths}
+    if shape in score_shapes and not (is_embedding and name in PREFERRED_OUTPUTS[OutputRole.EMBEDDING]):
+        return OutputRole.SCORES
+    # BERT has a pooler_output of its own, which no sentence-transformers body uses.
+    return OutputRole.EMBEDDING if is_embedding and name != "pooler_output" else None
 
 
-def as_scores(value: Any, labels: Sequence[str]) -> FloatArray:
+def as_scores(value: Any, labels: Sequence[str], kind: Scores) -> FloatArray:
     """Give scores as float64 (texts, labels), whatever form the graph has them in.
 
-    A single number a text, of two labels, is taken for the second label's: its probability, or its logit.
+    A single number a text, of two labels, is taken for the second label's: its probability, its logit, or its decision
+    score, of which the first label has the negative.
     """
     if isinstance(value, list):
         return np.asarray([_in_order(row, labels) for row in value], dtype=np.float64)
     scores = np.asarray(value, dtype=np.float64)
+    if scores.ndim == 3:  # noqa: PLR2004 - (labels, texts, 2): no and yes, a label
+        yes: FloatArray = scores[:, :, 1].T
+        return yes
     if scores.ndim == 1 or scores.shape[1] == 1:
         second = scores.reshape(-1)
+        if kind is Scores.DECISION:
+            return np.stack([-second, second], axis=1)
         is_probability = bool((second >= 0).all() and (second <= 1).all())
         return np.stack([1 - second if is_probability else np.zeros_like(second), second], axis=1)
     return scores
@@ -125,10 +157,13 @@ def _in_order(row: Mapping[Any, float], labels: Sequence[str]) -> list[float]:
     return list(row.values())
 
 
-def as_labels(value: Any, labels: Sequence[str]) -> npt.NDArray[np.int64]:
-    """Give labels as int64 (texts,) places in the checkpoint's labels; -1 for what is none of them."""
+def as_labels(value: Any, labels: Sequence[str]) -> FloatArray:
+    """Give labels as float64 (texts, labels), 1 where a text has the label; no 1 for what is none of them."""
+    if np.shape(value)[1:] == (len(labels),):
+        return np.asarray(value).astype(np.float64)
     found = [item.decode() if isinstance(item, bytes) else str(item) for item in np.asarray(value).reshape(-1)]
     places = {label: place for place, label in enumerate(labels)}
     if not places.keys() >= set(found):
         places = {str(place): place for place in range(len(labels))}
-    return np.asarray([places.get(item, -1) for item in found], dtype=np.int64)
+    numbers = np.asarray([places.get(item, -1) for item in found], dtype=np.int64)
+    return (numbers[:, None] == np.arange(len(labels))).astype(np.float64)

@@ -1,13 +1,15 @@
 """Is this ONNX file right? Compare any graph with the checkpoint it was made from, and say what is wrong with it."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from setfuse.export._check_texts import CHECK_TEXTS
 from setfuse.export._checkpoint import Checkpoint, read_checkpoint
+from setfuse.export._encoder import Encoder
 from setfuse.export._errors import GraphError
-from setfuse.runtime import UsageError
+from setfuse.runtime import Manifest, SetfuseError, UsageError
 
 from ._batches import BatchMaker
 from ._foreign import ForeignGraph
@@ -23,6 +25,7 @@ def check(
     tolerance: float | None = None,
     tokenizer: str | Path | None = None,
     max_length: int | None = None,
+    prompt: str | None = None,
     output: str | None = None,
 ) -> CheckReport:
     """Compare any ONNX graph with a checkpoint on the same texts, and find out what is wrong with it.
@@ -35,11 +38,14 @@ def check(
         model: An ONNX file from token ids to probabilities, logits, labels, an embedding or token embeddings.
         against: The checkpoint's folder.
         texts: What to compare on; the more lengths, the more faults show.
-        tolerance: Largest difference of a score (of an embedding: relative to its largest number) that counts as equal;
-            None for 1e-5, or ten times what torch differs from itself between batch sizes.
+        tolerance: Largest difference of a probability that counts as equal, of an embedding relative to its largest
+            number, of decision scores relative to their mean size; None for 1e-5, or ten times what torch differs from
+            itself between batch sizes.
         tokenizer: The `tokenizer.json` that the graph is used with; None for the checkpoint's.
         max_length: Where texts are cut for the graph; None for what the tokenizer file, the graph's metadata or the
             checkpoint says, in this order.
+        prompt: What is put before each text for the graph; None for what the bundle says that the graph lies in, or the
+            checkpoint's own.
         output: The one output to compare; None for one of each kind.
 
     Returns:
@@ -58,7 +64,8 @@ def check(
         names = ", ".join(value.name for value in graph.inputs)
         raise GraphError(f"{model}: expected an input of token ids, and at most a mask and token types; found {names}")
     checkpoint = read_checkpoint(against)
-    maker = _maker(graph, checkpoint, tokenizer, max_length)
+    put_before = _prompt(graph, checkpoint) if prompt is None else prompt
+    maker = _maker(graph, checkpoint, tokenizer, max_length, put_before)
     from ._comparison import compare_graph  # seconds of importing torch, after all that can be refused without it
 
     roles, outputs = compare_graph(graph, checkpoint, maker, choices, tuple(texts), tolerance=tolerance, output=output)
@@ -83,19 +90,36 @@ def _refuse(texts: Sequence[str], tolerance: float | None, max_length: int | Non
 
 
 def _maker(
-    graph: ForeignGraph, checkpoint: Checkpoint, tokenizer: str | Path | None, max_length: int | None
+    graph: ForeignGraph, checkpoint: Checkpoint, tokenizer: str | Path | None, max_length: int | None, prompt: str
 ) -> BatchMaker:
+    make = functools.partial(
+        BatchMaker, prompt=prompt, padding_id=_padding_id(checkpoint), fixed_length=graph.fixed_length
+    )
     promised = graph.metadata.get("setfuse.max_length", "")
     usual = int(promised) if promised.isdecimal() and int(promised) else checkpoint.max_length
     if tokenizer is None:
-        origin = str(checkpoint.folder)
-        return BatchMaker(checkpoint.tokenizer, max_length or usual, origin, fixed_length=graph.fixed_length)
+        return make(checkpoint.tokenizer, max_length or usual, str(checkpoint.folder))
     try:
         definition = Path(tokenizer).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise GraphError(f"{tokenizer}: expected a tokenizers file, but it cannot be read: {error}") from error
-    maker = BatchMaker(definition, max_length, str(tokenizer), fixed_length=graph.fixed_length)
-    return maker if maker.truncates else BatchMaker(definition, usual, str(tokenizer), fixed_length=graph.fixed_length)
+    maker = make(definition, max_length, str(tokenizer))
+    return maker if maker.truncates else make(definition, usual, str(tokenizer))
+
+
+def _padding_id(checkpoint: Checkpoint) -> int | None:
+    encoder = checkpoint.encoder
+    return encoder.padding_id if isinstance(encoder, Encoder) else None
+
+
+def _prompt(graph: ForeignGraph, checkpoint: Checkpoint) -> str:
+    """Take the prompt of the bundle that a graph lies in, which its users' texts get; else the checkpoint's."""
+    try:
+        manifest = Manifest.read(graph.path.parent)
+    except SetfuseError:  # no bundle, or none that anybody could use
+        return checkpoint.prompt
+    is_inside = graph.path.name in {variant.file.file for variant in manifest.variants}
+    return manifest.prompt if is_inside else checkpoint.prompt
 
 
 def _notes(
@@ -113,6 +137,17 @@ def _notes(
     if maker.max_length != checkpoint.max_length:
         notes.append(
             f"texts were cut at {maker.max_length} tokens for the graph, the checkpoint cuts at {checkpoint.max_length}"
+        )
+    if maker.prompt:
+        notes.append(f"{maker.prompt!r} was put before each text for the graph")
+    if any(one.on_own_embedding for one in outputs):
+        notes.append(
+            "the head jumps at tiny changes of the embedding: its answers to the graph's own embedding are expected"
+        )
+    elif checkpoint.head.has_steps and any(one.role is OutputRole.SCORES for one in outputs):
+        notes.append(
+            "the head jumps at tiny changes of the embedding, and the graph gives none to ask it about: a few texts "
+            "may differ by rounding alone"
         )
     if all(one.role is OutputRole.TOKENS for one in outputs):
         notes.append(

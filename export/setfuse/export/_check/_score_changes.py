@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from setfuse.export._heads import Head
+from setfuse.runtime import Scores
+
 from ._roles import FloatArray
 
 _SAFE = 1e-4
@@ -98,25 +101,35 @@ def _softmax_twice(found: FloatArray, expected: FloatArray) -> float:
 
 UNCHANGED = ScoreChange("unchanged", "", _same)
 
-SCORE_CHANGES: tuple[ScoreChange, ...] = (
+_PERMUTED = ScoreChange("labels_permuted", "the labels are in another order: the columns are {labels}", _permuted)
+_SIGMOID_MISSING = ScoreChange(
+    "sigmoid_missing", "the sigmoid is missing: the graph puts out logits, not probabilities", _sigmoid_missing
+)
+_SOFTMAX_FOR_SIGMOID = ScoreChange(
+    "softmax_for_sigmoid", "the graph takes the softmax of the logits, the checkpoint the sigmoid", _softmax_for_sigmoid
+)
+
+OF_ONE_LABEL = (
     UNCHANGED,
-    ScoreChange("labels_permuted", "the labels are in another order: the columns are {labels}", _permuted),
+    _PERMUTED,
     ScoreChange(
         "softmax_missing", "the softmax is missing: the graph puts out logits, not probabilities", _softmax_missing
     ),
-    ScoreChange(
-        "sigmoid_missing", "the sigmoid is missing: the graph puts out logits, not probabilities", _sigmoid_missing
-    ),
+    _SIGMOID_MISSING,
     ScoreChange(
         "sigmoid_for_softmax",
         "the graph takes the sigmoid of the logits, the checkpoint the softmax",
         _sigmoid_for_softmax,
     ),
-    ScoreChange(
-        "softmax_for_sigmoid",
-        "the graph takes the softmax of the logits, the checkpoint the sigmoid",
-        _softmax_for_sigmoid,
-    ),
+    _SOFTMAX_FOR_SIGMOID,
     ScoreChange("softmax_twice", "the softmax is taken twice", _softmax_twice),
 )
-"""All that are tried, in this order."""
+OF_SEVERAL_LABELS = (UNCHANGED, _PERMUTED, _SIGMOID_MISSING, _SOFTMAX_FOR_SIGMOID)
+OF_DECISIONS = (UNCHANGED, _PERMUTED)
+
+
+def score_changes(head: Head) -> tuple[ScoreChange, ...]:
+    """List what can have happened to the scores of a head, in the order that it is tried."""
+    if head.scores is Scores.DECISION:
+        return OF_DECISIONS
+    return OF_SEVERAL_LABELS if head.multi_label else OF_ONE_LABEL

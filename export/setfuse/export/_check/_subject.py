@@ -10,8 +10,8 @@ from setfuse.export._errors import GraphError
 
 from ._batches import Batch, BatchMaker
 from ._foreign import ForeignGraph, RunFailed
-from ._reference import Recipe, Reference, Tokens
-from ._roles import PREFERRED_OUTPUTS, FloatArray, InputRole, OutputRole, as_labels, as_scores, output_role
+from ._reference import Reference, Tokens
+from ._roles import PREFERRED_OUTPUTS, FloatArray, InputRole, OutputRole, Shapes, as_labels, as_scores, output_role
 
 PADDED_BATCH = 16
 """Texts a padded batch: large enough that most rows are padded."""
@@ -36,7 +36,7 @@ class Values:
 
     Attributes:
         rows: float64 (texts, labels) of scores, (texts, dim) of embeddings, with token embeddings pooled as the
-            checkpoint does; (texts, 1) places of labels. NaN where the graph failed.
+            checkpoint does; of labels (texts, labels), 1 where a text has one. NaN where the graph failed.
         failures: onnxruntime's message for each text, by its place, on which the graph failed.
     """
 
@@ -51,7 +51,7 @@ class Subject:
     Attributes:
         graph: The graph.
         maker: Makes batches as a user of the graph would.
-        reference: Pools token embeddings.
+        reference: The checkpoint, which pools token embeddings.
         labels: The checkpoint's.
     """
 
@@ -60,7 +60,7 @@ class Subject:
     reference: Reference
     labels: tuple[str, ...]
 
-    def outputs(self, roles: Mapping[str, InputRole], text: str, dim: int) -> list[Output]:
+    def outputs(self, roles: Mapping[str, InputRole], text: str) -> list[Output]:
         """Find out what each output holds, from what the graph answers to one text.
 
         Raises:
@@ -73,17 +73,17 @@ class Subject:
             raise GraphError(
                 f"{self.graph.path}: onnxruntime cannot run the graph on a single text: {error}"
             ) from error
-        tokens = batch.ids.shape[1]
-        found = {
-            name: output_role(value, tokens=tokens, labels=len(self.labels), dim=dim, name=name)
-            for name, value in values.items()
-        }
+        reference, tokens = self.reference, batch.ids.shape[1]
+        several = reference.head.multi_label
+        expected = Shapes(tokens, reference.hidden, reference.widths, len(self.labels), several)
+        found = {name: output_role(value, expected, name) for name, value in values.items()}
         outputs = [Output(name, role) for name, role in found.items() if role]
         if not outputs:
             shapes = ", ".join(f"{name} {list(np.shape(value))}" for name, value in values.items())
             raise GraphError(
                 f"{self.graph.path}: expected an output of probabilities [1, {len(self.labels)}], an embedding "
-                f"[1, {dim}] or token embeddings [1, {tokens}, …] for one text, found {shapes}"
+                f"[1, {reference.dim}] or token embeddings [1, {tokens}, {reference.hidden}] for one text, "
+                f"found {shapes}"
             )
         return outputs
 
@@ -110,22 +110,23 @@ class Subject:
             other = longest[-length:].copy()
             other[0] = longest[0]
             pair = np.stack([batch.ids[0], other])
-            batches.append(Batch(pair, np.repeat(batch.mask, 2, axis=0), np.repeat(batch.types, 2, axis=0)))
+            mask, types = (np.repeat(value, 2, axis=0) for value in (batch.mask, batch.types))
+            batches.append(Batch(pair, mask, types, batch.padding_id))
         both = self.answer(output, batches, roles)
         return Values(both.rows[::2], {row // 2: message for row, message in both.failures.items()})
 
     def _read(self, output: Output, batch: Batch, roles: Mapping[str, InputRole]) -> FloatArray:
         value = self.graph.run(batch, roles)[output.name]
         if output.role is OutputRole.SCORES:
-            return as_scores(value, self.labels)
+            return as_scores(value, self.labels, self.reference.head.scores)
         if output.role is OutputRole.LABELS:
-            return as_labels(value, self.labels)[:, None].astype(np.float64)
+            return as_labels(value, self.labels)
         if output.role is OutputRole.EMBEDDING:
             return np.asarray(value, dtype=np.float64)
         embeddings = torch.from_numpy(np.array(value, dtype=np.float32))
         mask = batch.mask[:, : embeddings.shape[1]]  # a graph that pools the first token may give no other
         tokens = Tokens(embeddings, torch.from_numpy(np.ascontiguousarray(mask)))
-        finished: FloatArray = self.reference.finish([tokens], Recipe()).astype(np.float64)
+        finished: FloatArray = self.reference.embed([tokens]).astype(np.float64)
         return finished
 
 

@@ -16,15 +16,20 @@ from setfuse.export._errors import GraphError
 from ._parts import ModelPart, PartFinder
 
 _LENGTHS = (8, 16, 24)
+_QKV = "MultiHeadAttention"
 _PRODUCTS = {
     "MatMul",
     "Gemm",
     "MatMulInteger",
     "QLinearMatMul",
     "FusedMatMul",
+    "FusedGemm",
     "MatMulIntegerToFloat",
     "DynamicQuantizeMatMul",
+    _QKV,
+    "Attention",
 }
+"""Operators with a matrix product in them. Of the other fused ones (SkipLayerNormalization, BiasGelu) none has any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +92,23 @@ def _shapes(path: Path, products: Sequence[onnx.NodeProto], length: int) -> dict
     if not choices:
         raise GraphError(f"{path}: no input of token ids")
     ids = np.ones((1, length), dtype=np.int64)
-    names = {name for node in products for name in (node.input[0], node.output[0])}
+    # Of the second factor of a MatMul the shape is not needed, and it may be a constant that onnxruntime folds away.
+    names = {
+        name
+        for node in products
+        for name in (node.input[0], *(node.input[2:3] if node.op_type == _QKV else ()), node.output[0])
+    }
     values: dict[str, Any] = run_exposed(graph, Batch(ids, ids, 0 * ids), choices[0], names)
     return {name: np.shape(value) for name, value in values.items()}
 
 
 def _of_product(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    if node.op_type == _QKV and len(node.input) > 2 and node.input[2]:  # noqa: PLR2004 - q, k and v
+        (batch, queries, width), (_, keys, value_width) = (shapes[node.input[place]] for place in (0, 2))
+        return batch * queries * keys * (width + value_width)
+    if node.op_type == "Attention" and node.domain:  # com.microsoft's: the linears of q, k and v are in it
+        (batch, tokens, width), (_, packed) = (shapes[node.input[place]] for place in (0, 1))
+        return batch * tokens * (width * packed + tokens * 2 * shapes[node.output[0]][-1])
     transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
     inner = shapes[node.input[0]][0 if transposed else -1]
     return int(np.prod(shapes[node.output[0]])) * inner

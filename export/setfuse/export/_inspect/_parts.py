@@ -5,15 +5,18 @@ from enum import StrEnum
 
 import onnx
 
+from setfuse.export._check._foreign import all_nodes
+
 
 class ModelPart(StrEnum):
     """The parts that bytes and operators are counted by."""
 
+    TOKENIZER = "tokenizer"
     EMBEDDINGS = "embeddings"
     ATTENTION = "attention"
     FEED_FORWARD = "feed-forward"
     NORMS = "norms and residuals"
-    POOLING = "pooling and normalize"
+    POOLING = "pooling"
     MODULES = "modules after the pooling"
     HEAD = "head"
     OTHER = "other"
@@ -21,14 +24,16 @@ class ModelPart(StrEnum):
 
 # Looked for in this order in a name in lower case: our names, then those of transformers' modules.
 _RULES = (
-    (ModelPart.HEAD, r"(^|[./_])(head|logits|probabilities|label|classifier|coef|decision\w*|calibration)\b"),
-    (ModelPart.POOLING, r"pool(ed|ing)|normalize|sentence_embedding"),
-    (ModelPart.MODULES, r"(^|/)(module|dense|linear)[._]?\d*([./]|$)"),
-    (ModelPart.EMBEDDINGS, r"(^|[./])embeddings?([./]|_hidden)"),
+    (ModelPart.TOKENIZER, r"^(text|prompt)(\.(count|ids|number|one|prompted|shape)\b.*)?$"),
+    (ModelPart.HEAD, r"(^|[./_])(head|logits|probabilities|labels?|classifier|coef|decision\w*|calibration)\b"),
+    (ModelPart.POOLING, r"pool(ed|ing)|sentence_embedding|^tokens$"),
+    (ModelPart.MODULES, r"normalize|(^|[./])module\.\d+|(^|/)(module|dense|linear)[._]?\d*([./]|$)"),
+    (ModelPart.EMBEDDINGS, r"(^|[./])embeddings?([./]|_hidden)|^traced_inputs\b"),
     (ModelPart.NORMS, r"norm|residual"),
-    (ModelPart.ATTENTION, r"attention|attn|(^|[./])mask|relative_bias|first_token"),
+    (ModelPart.ATTENTION, r"attention|attn|(^|[./])(mask|pairs)\b|relative_bias|first_token"),
     (ModelPart.FEED_FORWARD, r"intermediate|ffn|feed_forward|mlp|lin[12]|activation|(layer|group)\w*[./]\d+[./]output"),
 )
+_GRAPHS = {onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS}
 _LAYER = re.compile(r"(?:^|[./])(?:layers?|h|blocks?|albert_layers)[./](\d+)[./]")
 
 
@@ -51,12 +56,14 @@ class PartFinder:
     def __init__(self, graph: onnx.GraphProto) -> None:
         """Look at each node and at who reads what."""
         self._readers: dict[str, list[onnx.NodeProto]] = {}
-        for node in graph.node:
+        for node in all_nodes(graph):
             for name in node.input:
                 self._readers.setdefault(name, []).append(node)
 
     def of_node(self, node: onnx.NodeProto) -> tuple[ModelPart, int | None]:
         """Give a node's part and layer."""
+        if any(attribute.type in _GRAPHS for attribute in node.attribute):  # a loop: its body has parts of its own
+            return ModelPart.OTHER, None
         return self._first([node.name, *node.output], [])
 
     def of_constant(self, name: str) -> tuple[ModelPart, int | None]:

@@ -1,7 +1,7 @@
 """Draw a bundle's graphs as one SVG: a column a graph, a block a part, alike layers as one block."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -19,6 +19,7 @@ _HEADER = 74
 _BAR = 130
 
 _COLOURS = {
+    ModelPart.TOKENIZER: "#4f6d7a",
     ModelPart.EMBEDDINGS: "#3b7dd8",
     ModelPart.ATTENTION: "#c2571a",
     ModelPart.FEED_FORWARD: "#2a8f6d",
@@ -119,7 +120,7 @@ def draw(inspection: Inspection) -> str:
 
 def blocks_of(graph: GraphInspection) -> list[_Block]:
     """Put the parts together to blocks, neighbouring layers that are alike to one."""
-    before = _outside(graph, (ModelPart.EMBEDDINGS, ModelPart.ATTENTION))
+    before = _outside(graph, (ModelPart.TOKENIZER, ModelPart.EMBEDDINGS, ModelPart.ATTENTION))
     after = _outside(graph, (ModelPart.POOLING, ModelPart.MODULES, ModelPart.HEAD))
     rest = _outside(graph, (ModelPart.FEED_FORWARD, ModelPart.NORMS, ModelPart.OTHER))
     layers: dict[int, list[Section]] = {}
@@ -128,39 +129,47 @@ def blocks_of(graph: GraphInspection) -> list[_Block]:
             layers.setdefault(section.layer, []).append(section)
     alike: list[list[int]] = []
     for number in sorted(layers):
-        same = alike and _form(layers[number]) == _form(layers[alike[-1][0]])
+        same = alike and _are_alike(layers[alike[-1][0]], layers[number])
         alike[-1].append(number) if same else alike.append([number])
-    middle = [
-        _Block(_layers_title(run, len(layers)), tuple(_row(section, len(run)) for section in layers[run[0]]))
-        for run in alike
-    ]
+    middle = [_layers_block([layers[number] for number in run], run, len(layers)) for run in alike]
     return [*before, *middle, *after, *rest]
 
 
 def _outside(graph: GraphInspection, parts: Sequence[ModelPart]) -> list[_Block]:
-    titles = {ModelPart.ATTENTION: "mask, shared by the layers", ModelPart.OTHER: "other: shapes, casts, unnamed"}
+    titles = {
+        ModelPart.ATTENTION: "mask and positions, shared by the layers",
+        ModelPart.OTHER: "other: shapes, casts, unnamed",
+    }
     return [
-        _Block(titles.get(section.part, str(section.part)), (_row(section, 1),))
+        _Block(titles.get(section.part, str(section.part)), (_row([section]),))
         for section in graph.sections
         if section.layer is None and section.part in parts
     ]
 
 
-def _row(section: Section, times: int) -> _Row:
-    cost = section.multiply_adds or NONE
-    many = MultiplyAdds(times * cost.per_text, times * cost.per_token, times * cost.per_pair)
-    return _Row(section.part, Counter(section.operators), times * section.bytes, many)
+def _row(sections: Sequence[Section]) -> _Row:
+    """Put the same part of alike layers into one row, with the operators of the first."""
+    cost = sum((section.multiply_adds or NONE for section in sections), NONE)
+    total = sum(section.bytes for section in sections)
+    return _Row(sections[0].part, Counter(sections[0].operators), total, cost)
 
 
-def _form(sections: Iterable[Section]) -> list[tuple[object, ...]]:
+def _are_alike(first: Sequence[Section], other: Sequence[Section]) -> bool:
+    """Tell whether two layers compute alike, with weights of their own or with the first one's (ALBERT)."""
+    if [(one.part, one.multiply_adds) for one in first] != [(one.part, one.multiply_adds) for one in other]:
+        return False
     # What a first layer makes for all that follow (shapes, masks) does not make it another kind of layer.
-    return [(one.part, one.parameters // 256, one.multiply_adds) for one in sections]
+    sizes = [[one.parameters // 256 for one in sections] for sections in (first, other)]
+    return sizes[0] == sizes[1] or not any(sizes[1])
 
 
-def _layers_title(run: Sequence[int], count: int) -> str:
-    if len(run) > 1:
-        return f"layers {run[0] + 1} to {run[-1] + 1}: {len(run)} alike, operators of one of them"
-    return f"layer {run[0] + 1} of {count}"
+def _layers_block(layers: Sequence[Sequence[Section]], run: Sequence[int], count: int) -> _Block:
+    rows = tuple(_row(sections) for sections in zip(*layers, strict=True))
+    if len(run) == 1:
+        return _Block(f"layer {run[0] + 1} of {count}", rows)
+    shared = any(not sum(section.bytes for section in sections) for sections in layers)
+    weights = ", with shared weights" if shared else ""
+    return _Block(f"layers {run[0] + 1} to {run[-1] + 1}: {len(run)} alike{weights}, operators of one of them", rows)
 
 
 def _column(graph: GraphInspection, left: int) -> tuple[list[str], int]:

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from setfuse.export._check._foreign import all_nodes, open_session, read_model
+from setfuse.export._check._foreign import all_graphs, all_nodes, open_session, read_model
 from setfuse.export._errors import GraphError
 from setfuse.runtime import Manifest, Tensor, UsageError
 
@@ -20,6 +20,7 @@ from ._cost import NONE, MultiplyAdds, multiply_adds
 from ._parts import ModelPart, PartFinder
 
 _USUAL_LENGTHS = (16, 128, 512)
+_EXTENSIONS = "ai.onnx.contrib"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,10 +186,21 @@ def _as_run(path: Path) -> tuple[dict[str, int] | None, str]:
     with tempfile.TemporaryDirectory() as folder:
         optimized = Path(folder) / "optimized.onnx"
         try:
-            open_session(path, optimized)
+            open_session(path, optimized, _library(read_model(path)))
         except GraphError as error:
             return None, str(error)
         return _count(all_nodes(read_model(optimized).graph)), ""
+
+
+def _library(model: onnx.ModelProto) -> str:
+    """Find onnxruntime-extensions, where a graph needs it and it is installed."""
+    if not any(opset.domain == _EXTENSIONS for opset in model.opset_import):
+        return ""
+    try:
+        import onnxruntime_extensions
+    except ImportError:
+        return ""
+    return str(onnxruntime_extensions.get_library_path())
 
 
 def _sections(
@@ -197,11 +209,12 @@ def _sections(
     finder = PartFinder(model.graph)
     nodes: dict[tuple[ModelPart, int | None], list[onnx.NodeProto]] = {}
     constants: dict[tuple[ModelPart, int | None], list[onnx.TensorProto]] = {}
-    for node in model.graph.node:
+    for node in all_nodes(model.graph):
         nodes.setdefault(finder.of_node(node), []).append(node)
-    for constant in model.graph.initializer:
-        constants.setdefault(finder.of_constant(constant.name), []).append(constant)
-    for node in model.graph.node:
+    for graph in all_graphs(model.graph):
+        for constant in graph.initializer:
+            constants.setdefault(finder.of_constant(constant.name), []).append(constant)
+    for node in all_nodes(model.graph):
         constants.setdefault(finder.of_node(node), []).extend(_inside(node))
     places = sorted({*nodes, *constants}, key=_in_models_order)
     return tuple(
@@ -218,16 +231,18 @@ def _sections(
 
 
 def _inside(node: onnx.NodeProto) -> list[onnx.TensorProto]:
-    """Give the constants that a node holds itself: a Constant's tensor, the coefficients of ai.onnx.ml."""
+    """Give the constants that a node holds itself: a Constant's tensor, a tokenizer's file, ai.onnx.ml's numbers."""
     tensors = [attribute.t for attribute in node.attribute if attribute.type == onnx.AttributeProto.TENSOR]
     weights = [attribute.floats for attribute in node.attribute if attribute.type == onnx.AttributeProto.FLOATS]
-    return tensors + [onnx.TensorProto(data_type=TensorProto.FLOAT, dims=[len(floats)]) for floats in weights]
+    numbers = [onnx.TensorProto(data_type=TensorProto.FLOAT, dims=[len(floats)]) for floats in weights]
+    files = [attribute.s for attribute in node.attribute if attribute.name.endswith("_file")]
+    return [*tensors, *numbers, *(onnx.TensorProto(data_type=TensorProto.UINT8, dims=[len(file)]) for file in files)]
 
 
 def _in_models_order(place: tuple[ModelPart, int | None]) -> tuple[int, int, int]:
     part, layer = place
     order = list(ModelPart).index(part)
-    before_layers = part in {ModelPart.EMBEDDINGS, ModelPart.ATTENTION}
+    before_layers = part in {ModelPart.TOKENIZER, ModelPart.EMBEDDINGS, ModelPart.ATTENTION}
     return (1, layer, order) if layer is not None else (0 if before_layers else 2, 0, order)
 
 
@@ -250,7 +265,7 @@ def _size(dtype: int, count: int) -> int:
 
 def _dtypes(model: onnx.ModelProto) -> dict[str, int]:
     sizes: Counter[str] = Counter()
-    for constant in model.graph.initializer:
+    for constant in (constant for graph in all_graphs(model.graph) for constant in graph.initializer):
         sizes[TensorProto.DataType.Name(constant.data_type).lower()] += _bytes(constant)
     return dict(sizes.most_common())
 
