@@ -16,7 +16,7 @@ from sentence_transformers import SentenceTransformer
 
 from setfuse.export import CheckpointError, UnsupportedCheckpoint, export, read_checkpoint
 from setfuse.export._modules import Pooling
-from tests.models import DATA, LONG_TEXT, TEXTS
+from tests.models import DATA, LONG_TEXT, TEXTS, make_body, make_checkpoint
 
 Change = Callable[[Path], None]
 
@@ -80,6 +80,11 @@ def prompt(text: str) -> Change:
 def no_tokenizer(folder: Path) -> None:
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).unlink()
+
+
+def link_to_itself(folder: Path) -> None:
+    shutil.rmtree(folder / "1_Pooling")
+    (folder / "1_Pooling").symlink_to("1_Pooling")
 
 
 def as_text(value: object) -> object:
@@ -249,6 +254,42 @@ def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -
         (edit("config_setfit.json", labels=["a", "b"]), CheckpointError, r"expected 3 different labels.*\['a', 'b'\]"),
         (edit("config_setfit.json", labels=["a", "b", "b"]), CheckpointError, r"expected 3 different labels"),
         (edit("sentence_bert_config.json", max_seq_length=-1), CheckpointError, r"a positive max_seq_length, found -1"),
+        (edit("sentence_bert_config.json", max_seq_length=float("nan")), CheckpointError, r"max_seq_length, found nan"),
+        (edit("sentence_bert_config.json", max_seq_length=1), CheckpointError, r"max_seq_length of 2 or more, found 1"),
+        (edit("config.json", model_type=[]), UnsupportedCheckpoint, r"found \[\]: not supported"),
+        (
+            edit("config.json", layer_norm_eps=float("nan")),
+            CheckpointError,
+            r"layer_norm_eps to be a number, found nan",
+        ),
+        (edit("config.json", layer_norm_eps=10**400), CheckpointError, r"layer_norm_eps to be a number, found 10000"),
+        (
+            edit("config.json", hidden_dropout_prob="x"),
+            CheckpointError,
+            r"sentence-transformers can load.*dropout_prob",
+        ),
+        (edit("config.json", chunk_size_feed_forward=7), CheckpointError, r"sentence-transformers can run, .* chunk"),
+        (edit("sentence_bert_config.json", max_seq_length=65), CheckpointError, r"sentence-transformers can run, .*65"),
+        (
+            tensor("model.safetensors", WORDS, lambda w: w * np.float32(1e37)),
+            CheckpointError,
+            r"embeddings are finite, found NaN or infinity from torch for the text ''",
+        ),
+        (
+            edit("config_sentence_transformers.json", default_prompt_name=["q"]),
+            CheckpointError,
+            r"default prompt \['q'\]",
+        ),
+        (prompt("\ud800"), CheckpointError, r"config_sentence_transformers.json: expected JSON, .*surrogates"),
+        (edit("config_setfit.json", labels=["a", "b", "\ud800"]), CheckpointError, r"config_setfit.json: .*surrogates"),
+        (write("training.json", '{"seconds": 1e999}'), CheckpointError, r"training.json: expected finite numbers"),
+        (write("head.json", "[" * 100_000), CheckpointError, r"head.json: expected JSON, found damage"),
+        (
+            write("modules.json", r'[{"type": "Transformer", "path": ""}, {"type": "Pooling", "path": "\u0000"}]'),
+            CheckpointError,
+            r"expected paths inside the folder",
+        ),
+        (link_to_itself, CheckpointError, r"expected paths inside the folder"),
         (no_tokenizer, CheckpointError, r"tokenizer.json: expected a tokenizers file, or a vocabulary .*found neither"),
         (write("tokenizer.json", "{}"), CheckpointError, r"tokenizer.json: expected a tokenizers file"),
     ],
@@ -261,6 +302,24 @@ def test_each_defect_is_named_and_no_bundle_is_written(
     with pytest.raises(error, match=message):
         export(checkpoint, tmp_path / "bundle")
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint"]
+
+
+@pytest.mark.parametrize(
+    ("padding_id", "message"),
+    [
+        (-1, r"pad_token_id to be a whole number of 0 or more, found -1"),
+        (1.5, r"pad_token_id to be a whole number of 0 or more, found 1.5"),
+        (63, r"expected more position embeddings .*, found 64 and the id 63"),
+        (10**30, r"expected more position embeddings .*, found 64 and the id 10000"),
+    ],
+)
+def test_a_padding_id_that_leaves_no_positions(padding_id: object, message: str, tmp_path: Path) -> None:
+    body = make_body(tmp_path, family="roberta")
+    checkpoint = make_checkpoint(tmp_path, body, ("late", "lost", "refund"))
+    edit("config.json", pad_token_id=padding_id)(checkpoint)
+
+    with pytest.raises(CheckpointError, match=message):
+        read_checkpoint(checkpoint)
 
 
 def test_a_vocabulary_larger_than_the_table(checkpoint: Path) -> None:

@@ -690,6 +690,15 @@ def test_without_onnxruntime_one_line_names_the_extra(
 # The program
 
 
+def test_what_libraries_log_is_not_printed() -> None:
+    program = (
+        "import logging; from setfuse.runtime.__main__ import main; main(['--version']); "
+        "logging.getLogger('some_library').warning('deprecated')"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
 def test_the_version_is_the_packages(run: Callable[..., Done]) -> None:
     assert run("--version") == Done(0, f"setfuse {metadata.version('setfuse')}\n", "")
 

@@ -1,5 +1,6 @@
 """Read a checkpoint folder: sentence-transformers' layout with the head beside it. No torch module is built."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,10 @@ def read_checkpoint(folder: str | Path, via: Via = Via.AUTHORED) -> Checkpoint:
     normalize = bool(setfit_config.get("normalize_embeddings", False))
     max_length = _max_length(transformer, encoder.max_length)
     tokenizer = read_tokenizer(transformer, encoder.vocabulary, max_length)
+    if max_length == 1:
+        raise CheckpointError(
+            f"{folder}: expected a max_seq_length of 2 or more, found 1, which has no room for a text"
+        )
     prompt = _prompt(folder)
     prompt_tokens = count_prompt_tokens(tokenizer, prompt)
     if prompt_tokens + 1 >= max_length:  # besides the prompt there is at least the token at the end
@@ -106,7 +111,7 @@ def read_checkpoint(folder: str | Path, via: Via = Via.AUTHORED) -> Checkpoint:
         max_length=max_length,
         tokenizer=tokenizer.to_str(),
         prompt=prompt,
-        training=read_object(folder / "training.json", optional=True),
+        training=_training(folder / "training.json"),
     )
 
 
@@ -130,7 +135,7 @@ def _prompt(folder: Path) -> str:
     name, prompts = config.get("default_prompt_name"), config.get("prompts") or {}
     if name is None:
         return ""
-    if not isinstance(prompts, dict) or not isinstance(prompts.get(name), str):
+    if not isinstance(name, str) or not isinstance(prompts, dict) or not isinstance(prompts.get(name), str):
         raise CheckpointError(f"{path}: expected the default prompt {name!r} among the prompts, found {prompts!r:.60}")
     return str(prompts[name])
 
@@ -145,6 +150,16 @@ def _labels(folder: Path, setfit_config: Mapping[str, Any], head: Head) -> tuple
     return tuple(str(label) for label in labels)
 
 
+def _training(path: Path) -> dict[str, Any]:
+    # It goes into the manifest, which other languages' JSON readers must take.
+    training = read_object(path, optional=True)
+    try:
+        json.dumps(training, allow_nan=False)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected finite numbers, found NaN or infinity ({error})") from error
+    return training
+
+
 def _max_length(folder: Path, max_positions: int) -> int:
     # Where sentence-transformers would cut a text.
     length = None
@@ -154,6 +169,6 @@ def _max_length(folder: Path, max_positions: int) -> int:
         length = read_object(folder / "tokenizer_config.json", optional=True).get("model_max_length")
     if length is None:
         return max_positions
-    if not isinstance(length, int | float) or length < 1:
+    if not isinstance(length, int | float) or not length >= 1:  # NaN is none
         raise CheckpointError(f"{folder}: expected a positive max_seq_length, found {length!r}")
     return int(min(length, max_positions))

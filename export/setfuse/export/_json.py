@@ -14,11 +14,13 @@ def read_json(path: Path) -> Any:
         CheckpointError: It is missing, cannot be read, or is no JSON.
     """
     try:
-        return json.loads(path.read_bytes())
+        value = json.loads(path.read_bytes())
+        json.dumps(value, ensure_ascii=False).encode()  # a lone surrogate fits into no file that is written of this
     except OSError as error:
         raise CheckpointError(f"{path}: expected this file in the checkpoint: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: expected JSON, found damage ({error})") from error
+    return value
 
 
 def read_object(path: Path, *, optional: bool = False) -> dict[str, Any]:

@@ -187,9 +187,16 @@ def _entries(folder: Path) -> list[tuple[str, str]]:
             f"{path}: expected the modules Transformer, Pooling and any of {', '.join(supported_modules())}, in this "
             f"order; found {', '.join(names) or 'none'}: not supported"
         )
-    if any(not (folder / entry).resolve().is_relative_to(folder.resolve()) for _, entry in entries):
+    if not all(_is_inside(folder, entry) for _, entry in entries):
         raise CheckpointError(f"{path}: expected paths inside the folder, found {[entry for _, entry in entries]}")
     return entries
+
+
+def _is_inside(folder: Path, entry: str) -> bool:
+    try:
+        return (folder / entry).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a name too long, a NUL, a link to itself
+        return False
 
 
 def _pooling(path: Path, prompt_tokens: int) -> Pooling:
@@ -256,7 +263,7 @@ def _normalize(folder: Path, called: str, width: int) -> Normalize:  # noqa: ARG
 
 def _on_the_embedding(path: Path, config: dict[str, Any]) -> None:
     for key in ("module_input_name", "module_output_name"):
-        if config.get(key) not in {None, SENTENCE_EMBEDDING}:
+        if config.get(key) not in (None, SENTENCE_EMBEDDING):
             raise UnsupportedCheckpoint(
                 f"{path}: expected {key} {SENTENCE_EMBEDDING!r}, found {config[key]!r}: not supported"
             )

@@ -37,7 +37,7 @@ def read_encoder(folder: Path) -> Encoder:
     """
     config = Config(folder / "config.json", read_object(folder / "config.json"))
     family = config.values.get("model_type")
-    if family not in FAMILIES:
+    if not isinstance(family, str) or family not in FAMILIES:
         raise UnsupportedCheckpoint(
             f"{config.path}: expected model_type to be one of {', '.join(FAMILIES)}; found {family!r}: not supported; "
             f"{VIA_OPTIMUM}"
@@ -48,6 +48,11 @@ def read_encoder(folder: Path) -> Encoder:
         raise CheckpointError(
             f"{config.path}: expected a hidden size that is a multiple of the attention heads, "
             f"found {encoder.hidden} and {encoder.heads}"
+        )
+    if encoder.max_length < 1:
+        raise CheckpointError(
+            f"{config.path}: expected more position embeddings than the padding token's id and one, "
+            f"found {len(encoder.positions)} and the id {encoder.padding_id}"
         )
     return encoder
 

@@ -1,5 +1,6 @@
 """Take a family's configuration values and tensors, each checked as it is taken."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,15 +30,17 @@ class Config:
     path: Path
     values: Mapping[str, Any]
 
-    def integer(self, key: str) -> int:
-        """Give a whole number of 1 or more.
+    def integer(self, key: str, *, at_least: int = 1) -> int:
+        """Give a whole number of 1 or more, or of another least.
 
         Raises:
             CheckpointError: It is missing or is something else.
         """
         value = self.values.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise CheckpointError(f"{self.path}: expected {key} to be a whole number of 1 or more, found {value!r}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < at_least:
+            raise CheckpointError(
+                f"{self.path}: expected {key} to be a whole number of {at_least} or more, found {value!r}"
+            )
         return value
 
     def number(self, key: str) -> float:
@@ -47,7 +50,7 @@ class Config:
             CheckpointError: It is missing or is something else.
         """
         value = self.values.get(key)
-        if not isinstance(value, int | float) or isinstance(value, bool):
+        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) < sys.float_info.max:
             raise CheckpointError(f"{self.path}: expected {key} to be a number, found {value!r}")
         return float(value)
 

@@ -11,5 +11,5 @@ PREFIX = "roberta."
 def read(config: Config, weights: Weights) -> Encoder:
     """Read a RoBERTa encoder."""
     config.expect(position_embedding_type="absolute", is_decoder=False)
-    padding_id = int(config.number("pad_token_id"))  # 0 would be a number, too, and no error
+    padding_id = config.integer("pad_token_id", at_least=0)
     return read_bert_like(config, weights, width=config.integer("hidden_size"), padding_id=padding_id)

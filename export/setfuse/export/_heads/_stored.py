@@ -1,6 +1,5 @@
 """Read our own head: `head.json` and `head.safetensors`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +8,7 @@ import safetensors
 import safetensors.numpy
 
 from setfuse.export._errors import CheckpointError, UnsupportedCheckpoint
+from setfuse.export._json import read_object
 
 from ._estimators import read_estimator
 from ._formulas import Array
@@ -90,14 +90,7 @@ def _logistic(coef: Array, intercept: Array, classes: np.ndarray) -> Any:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_bytes())
-    except OSError as error:
-        raise CheckpointError(f"{path}: expected this file in the checkpoint: {error.strerror}") from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: expected JSON, found damage ({error})") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path}: expected a JSON object, found {type(config).__name__}")
+    config = read_object(path)
     if config.get("format_version") != FORMAT_VERSION:
         raise UnsupportedCheckpoint(
             f"{path}: expected format_version {FORMAT_VERSION}, found {config.get('format_version')!r}; "
