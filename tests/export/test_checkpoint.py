@@ -82,6 +82,14 @@ def no_tokenizer(folder: Path) -> None:
         (folder / name).unlink()
 
 
+def tokenizer_file(**changes: Any) -> Change:
+    def change(folder: Path) -> None:
+        path = folder / "tokenizer.json"
+        path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **changes}), encoding="utf-8")
+
+    return change
+
+
 def link_to_itself(folder: Path) -> None:
     shutil.rmtree(folder / "1_Pooling")
     (folder / "1_Pooling").symlink_to("1_Pooling")
@@ -288,6 +296,12 @@ def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -
             write("modules.json", r'[{"type": "Transformer", "path": ""}, {"type": "Pooling", "path": "\u0000"}]'),
             CheckpointError,
             r"expected paths inside the folder",
+        ),
+        (tokenizer_file(post_processor=None), UnsupportedCheckpoint, r"gives every text a token, .*found none"),
+        (
+            tokenizer_file(post_processor={"type": "BertProcessing", "sep": ["[SEP]", 9999], "cls": ["[CLS]", 2]}),
+            CheckpointError,
+            r"tokenizer.json: expected token ids below 185, .*found 9999",
         ),
         (link_to_itself, CheckpointError, r"expected paths inside the folder"),
         (no_tokenizer, CheckpointError, r"tokenizer.json: expected a tokenizers file, or a vocabulary .*found neither"),

@@ -76,8 +76,8 @@ class TestFp32:
             fp32(TORCH, [[0.6, 0.3, 0.1], [0.1, 0.1, 0.8]])
 
     def test_no_number_is_no_agreement(self) -> None:
-        with pytest.raises(ParityError):
-            fp32(TORCH, [[np.nan, 0.3, 0.1], [0.1, 0.1, 0.8]])
+        with pytest.raises(ParityError, match=r"fp32 graph: expected finite answers, .* for the text 'text 1'"):
+            fp32(TORCH, [[0.7, 0.2, 0.1], [np.nan, 0.1, 0.8]])
 
     def test_another_label_at_a_tie_is_counted_and_allowed(self) -> None:
         tie = [[0.45, 0.450004, 0.1], [0.1, 0.1, 0.8]]
@@ -192,6 +192,16 @@ def test_what_is_allowed_is_noted() -> None:
     assert parity.label_agreement == 0.99
     assert parity.allowed_mismatch.startswith("the int8 graph's labels: ")
     assert "; the int8 graph: expected the same answer alone and in any batch" in parity.allowed_mismatch
+
+
+def test_no_number_is_never_allowed() -> None:
+    with pytest.raises(ParityError, match=r"int8 graph: expected finite answers, found NaN or infinity"):
+        compare(
+            Precision.INT8,
+            [answers([[0.7, 0.3]], [[np.inf, 0, 0, 0]])],
+            reference([[0.7, 0.3]]),
+            allow_mismatch=True,
+        )
 
 
 def test_a_message_names_five_texts_and_counts_the_others() -> None:

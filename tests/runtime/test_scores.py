@@ -1,5 +1,6 @@
 """Multi-label bundles, decision scores and prompts: what the classifier makes of them, and what it refuses."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,18 @@ def test_it_answers_alone_as_in_a_batch(make: Callable[[Path], Path], own_bundle
     together = [list(prediction.scores.values()) for prediction in classifier(TEXTS)]
     alone = [list(classifier(text).scores.values()) for text in TEXTS]
     np.testing.assert_allclose(together, alone, rtol=0, atol=1e-5)  # logits are larger than probabilities
+
+
+def test_token_ids_that_the_graph_does_not_know_are_refused(
+    own_bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    definition = json.loads((own_bundle / "tokenizer.json").read_bytes())
+    definition["post_processor"] = {"type": "BertProcessing", "sep": ["[SEP]", 9999], "cls": ["[CLS]", 2]}
+    classifier = Classifier.load(replace_file(own_bundle, "tokenizer.json", json.dumps(definition).encode()))
+
+    with pytest.raises(BundleCorrupt, match=r"model.onnx: onnxruntime fails on token ids of the shape \(1, 3\).*9999"):
+        classifier("a")
+    assert capfd.readouterr().err == ""
 
 
 def test_another_dtype_than_the_manifest_says_is_refused(own_bundle: Path) -> None:

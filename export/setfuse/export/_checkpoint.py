@@ -9,7 +9,7 @@ from typing import Any
 from setfuse.runtime import HubError, find_on_hub
 
 from ._encoder import Encoder
-from ._errors import CheckpointError
+from ._errors import CheckpointError, UnsupportedCheckpoint
 from ._families import read_encoder
 from ._heads import Head, read_head
 from ._json import read_object
@@ -91,6 +91,11 @@ def read_checkpoint(folder: str | Path, via: Via = Via.AUTHORED) -> Checkpoint:
             f"{folder}: expected a max_seq_length of 2 or more, found 1, which has no room for a text"
         )
     prompt = _prompt(folder)
+    if not prompt and not tokenizer.encode("").ids:  # sentence-transformers fails on a text without tokens, too
+        raise UnsupportedCheckpoint(
+            f"{transformer}: expected a tokenizer that gives every text a token, such as [CLS], found none for an "
+            "empty text: not supported"
+        )
     prompt_tokens = count_prompt_tokens(tokenizer, prompt)
     if prompt_tokens + 1 >= max_length:  # besides the prompt there is at least the token at the end
         raise CheckpointError(

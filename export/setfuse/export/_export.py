@@ -30,10 +30,11 @@ from ._check_set import CheckData, CheckSet, read_check_set
 from ._checkpoint import Checkpoint, read_checkpoint
 from ._fuse import FILES, TARGETS, TRACED_PRECISIONS, fuse
 from ._optimum import Via
+from ._run_graph import answer, answer_alone, answer_padded
 from ._strings import STRINGS_FILE, check_strings_in, fuse_with_tokenizer
 from ._strings_check import check_strings
 from ._traced import TracedEncoder
-from ._validate import Answers, Reference, answer, answer_alone, answer_padded, check_interface, compare
+from ._validate import Answers, Reference, check_interface, compare
 
 BATCH_SIZE = 16
 """Texts a batch of torch's answers and of the padded run: large enough that most rows are padded."""

@@ -51,7 +51,8 @@ class GraphBuilder:
         Raises:
             ValueError: The name is taken by another constant.
         """
-        tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype, order="C"), name)
+        with np.errstate(over="ignore"):  # what float16 does not hold becomes infinite, and the comparison tells
+            tensor = numpy_helper.from_array(np.asarray(value, dtype=dtype, order="C"), name)
         if name not in self._constants:
             self._constants[name] = tensor
         elif self._constants[name] != tensor:

@@ -101,7 +101,7 @@ def _observe(encoder: Encoder, checkpoint: Checkpoint, recorder: _Recorder, text
         metadata={},
     )
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is fatal; errors arrive as exceptions
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     tokenizer = tokenizers.Tokenizer.from_str(checkpoint.tokenizer)
     tokenizer.no_padding()

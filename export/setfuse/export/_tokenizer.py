@@ -30,11 +30,12 @@ def read_tokenizer(folder: Path, vocabulary: int, max_length: int) -> tokenizers
     path = folder / TOKENIZER
     try:
         tokenizer = tokenizers.Tokenizer.from_file(str(path)) if path.is_file() else _converted(folder)
+        around = tokenizer.encode("").ids  # may be other numbers than the vocabulary's, too
     except CheckpointError:
         raise
     except Exception as error:  # tokenizers raises bare Exception
         raise CheckpointError(f"{path}: expected a tokenizers file ({error})") from error
-    largest = max(tokenizer.get_vocab(with_added_tokens=True).values(), default=0)
+    largest = max([*tokenizer.get_vocab(with_added_tokens=True).values(), *around], default=0)
     if largest >= vocabulary:
         raise CheckpointError(
             f"{path}: expected token ids below {vocabulary}, as many as the word embeddings have rows; found {largest}"

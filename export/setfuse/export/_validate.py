@@ -3,15 +3,12 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime
-import tokenizers
 
-from setfuse.runtime import Classifier, Manifest, Parity, Precision, Scores, Variant
+from setfuse.runtime import Parity, Precision, Scores
 
 from ._check_set import CheckSet, chosen, margin
 from ._encoder import FloatArray
@@ -179,6 +176,7 @@ def compare(
     """
     torch = reference.torch
     _check_torch(reference)
+    _check_finite(precision, ways, reference)
     torch_difference = float(np.abs(torch.probabilities - reference.torch_again.probabilities).max())
     gate = _gate(precision, torch_difference, reference.unit)
     failures = [_values(precision, ways, reference, gate), _labels(precision, ways, reference, gate)]
@@ -221,6 +219,21 @@ def _check_torch(reference: Reference) -> None:
             f"found {differences.max():.1e} for the text {worst!r:.60}: the model lets padding into its answers, so "
             "there is no one answer to compare with; no bundle was written"
         )
+
+
+def _check_finite(precision: Precision, ways: Sequence[Answers], reference: Reference) -> None:
+    """Refuse a graph that overflows, whatever is allowed: there is no difference to write into the bundle.
+
+    Raises:
+        ParityError: It does.
+    """
+    for way in ways:
+        finite = np.isfinite(way.probabilities).all(axis=1) & np.isfinite(way.embeddings).all(axis=1)
+        if not finite.all():
+            raise ParityError(
+                f"the {precision} graph: expected finite answers, found NaN or infinity, first for the text "
+                f"{reference.checks.texts[int(finite.argmin())]!r:.60}; no bundle was written"
+            )
 
 
 def _gate(precision: Precision, torch_difference: float, unit: float) -> _Gate:
@@ -312,39 +325,3 @@ def _batches(ways: Sequence[Answers], reference: Reference) -> str:
         f"the int8 graph: expected the same answer alone and in any batch, to {INT8_BATCH_TOLERANCE:.0e}, "
         f"found {spread.max():.1e} between them for the text {worst!r:.60}"
     )
-
-
-def answer(classifier: Classifier, texts: Sequence[str]) -> Answers:
-    """Run a graph as the runtime does, in batches of equal length."""
-    scores = classifier.decision_function if classifier.manifest.scores is Scores.DECISION else classifier.predict_proba
-    return Answers(scores(texts), classifier.embed(texts))
-
-
-def answer_alone(classifier: Classifier, texts: Sequence[str]) -> Answers:
-    """Run a graph as the runtime does, one text at a time."""
-    answers = [answer(classifier, [text]) for text in texts]
-    return Answers(
-        np.concatenate([one.probabilities for one in answers]), np.concatenate([one.embeddings for one in answers])
-    )
-
-
-def answer_padded(folder: Path, manifest: Manifest, variant: Variant, texts: Sequence[str], batch_size: int) -> Answers:
-    """Run a graph on padded batches, neighbours as they come, as a user without our runtime would."""
-    tokenizer = tokenizers.Tokenizer.from_file(str(folder / manifest.tokenizer.file))
-    tokenizer.enable_padding()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(folder / variant.file.file, options, providers=["CPUExecutionProvider"])
-    scores, embeddings = [], []
-    for start in range(0, len(texts), batch_size):
-        encodings = tokenizer.encode_batch([manifest.prompt + text for text in texts[start : start + batch_size]])
-        feeds = {"input_ids": _stack([e.ids for e in encodings])}
-        feeds["attention_mask"] = _stack([e.attention_mask for e in encodings])
-        result = session.run([str(manifest.scores), "sentence_embedding"], feeds)
-        scores.append(result[0])
-        embeddings.append(result[1])
-    return Answers(np.concatenate(scores), np.concatenate(embeddings))
-
-
-def _stack(rows: list[list[int]]) -> npt.NDArray[np.int64]:
-    return np.asarray(rows, dtype=np.int64)

@@ -67,6 +67,7 @@ class Session:
             got = [(tensor.name, tensor.type, tensor.shape) for tensor in found]
             if expected != got:
                 raise BundleCorrupt(f"{variant.file.file}: expected {expected} as bundle.json says, found {got}")
+        self._file = variant.file.file
         self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in variant.inputs}
 
     def run(self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
@@ -78,17 +79,26 @@ class Session:
 
         Returns:
             float32 arrays (texts, labels) or (texts, dim), in the order of `outputs`.
+
+        Raises:
+            BundleCorrupt: onnxruntime fails, as with token ids that the graph does not know.
         """
         feeds = {INPUT_IDS: input_ids.astype(self._dtypes[INPUT_IDS], copy=False)}
         if ATTENTION_MASK in self._dtypes:
             feeds[ATTENTION_MASK] = np.ones_like(input_ids, dtype=self._dtypes[ATTENTION_MASK])
-        results: list[npt.NDArray[np.float32]] = self._session.run(outputs, feeds)
+        try:
+            results: list[npt.NDArray[np.float32]] = self._session.run(outputs, feeds)
+        except Exception as error:  # onnxruntime's exceptions have no common base but this one
+            raise BundleCorrupt(
+                f"{self._file}: onnxruntime fails on token ids of the shape {input_ids.shape}: {error}; "
+                "export the bundle again"
+            ) from error
         return results
 
 
 def _options(onnxruntime: "onnxruntime", target: Target, threads: int | None) -> "onnxruntime.SessionOptions":
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors; they also arrive as exceptions
+    options.log_severity_level = 4  # what is fatal; errors arrive as exceptions
     options.inter_op_num_threads = 1
     if target is Target.CPU:
         options.intra_op_num_threads = threads or available_cpus()
