@@ -23,6 +23,7 @@ from setfuse.runtime import (
     UsageError,
     VariantNotFound,
 )
+from tests.models import write_rows
 
 ROOT = Path(__file__).parents[2]
 TRITONCLIENT = "tritonclient==2.73.0"
@@ -304,9 +305,28 @@ def test_the_command_line_writes_bundle_and_model(tiny_checkpoint: Path, tmp_pat
 def test_the_command_line_refuses_before_it_exports(tiny_checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "models" / "bundle").mkdir(parents=True)
 
-    for repository, message in ((tmp_path / "models", "pass --overwrite"), (tmp_path, "found the bundle itself")):
+    for repository, message in ((tmp_path / "models", "pass --overwrite"), (tmp_path, "would replace")):
         done = setfuse("export", tiny_checkpoint, "--out", tmp_path / "bundle", "--triton", repository)
         assert (done.returncode, done.stdout) == (1, "")
         assert len(done.stderr.splitlines()) == 1
         assert message in done.stderr
     assert not (tmp_path / "bundle").exists()
+
+
+def test_what_the_export_reads_is_never_replaced(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    checkpoint = Path(shutil.copytree(tiny_checkpoint, tmp_path / "models" / "mine"))
+    (tmp_path / "bundle").mkdir()
+    data = write_rows(tmp_path / "bundle" / "rows.jsonl", [("where is my parcel", "lost")])
+    triton, calibrate = ("--triton", tmp_path / "models"), ("--calibrate-on", data)
+
+    for arguments in (
+        (checkpoint, "--out", tmp_path / "out" / "mine", *triton),
+        (tiny_checkpoint, "--out", tmp_path / "models" / "deep" / "deep", *triton),
+        (tiny_checkpoint, "--out", tmp_path / "out" / "bundle", "--triton", tmp_path, *calibrate),
+        (tiny_checkpoint, "--out", tmp_path / "bundle", *calibrate),
+    ):
+        done = setfuse("export", *arguments, "--overwrite")
+        assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+        assert "would replace" in done.stderr
+    assert data.is_file()
+    assert (checkpoint / "modules.json").is_file()

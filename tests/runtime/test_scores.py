@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from setfuse.runtime import BundleCorrupt, Classifier, NoDecisionScores, NoProbabilities, Prediction, SetfuseError, Task
 from tests.models import LONG_TEXT, MAX_LENGTH, TEXTS
 
-from .damage import change_manifest
+from .damage import change_manifest, replace_file
 from .kinds import LOGITS_SHIFT, make_decision, make_multi_label, take_int32
 
 TOLERANCE = 1e-6

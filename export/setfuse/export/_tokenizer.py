@@ -51,10 +51,18 @@ def count_prompt_tokens(tokenizer: tokenizers.Tokenizer, prompt: str) -> int:
     """Count the tokens that a prompt takes at the beginning of each text, as sentence-transformers does.
 
     A special token at the prompt's end, which would stand behind the text, does not count.
+
+    Raises:
+        CheckpointError: The tokenizer cannot cut it into tokens.
     """
     if not prompt:
         return 0
-    ids = tokenizer.encode(prompt).ids
+    try:
+        ids = tokenizer.encode(prompt).ids
+    except Exception as error:  # tokenizers raises bare Exception, as for a word where there is no unknown token
+        raise CheckpointError(
+            f"the tokenizer: expected token ids of the prompt {prompt!r:.60}, but: {error}"
+        ) from error
     special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
     return len(ids) - (ids[-1] in special) if ids else 0
 

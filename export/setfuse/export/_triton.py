@@ -1,6 +1,6 @@
 """Write a bundle's graph as a model of a Triton model repository, for Triton's onnxruntime backend."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from setfuse.runtime import (
@@ -91,21 +91,25 @@ def write_triton_repository(
     return model
 
 
-def check_triton_output(bundle: str | Path, out: str | Path, *, overwrite: bool) -> None:
+def check_triton_output(
+    bundle: str | Path, out: str | Path, *, overwrite: bool, keep: Collection[str | Path] = ()
+) -> None:
     """Refuse what `write_triton_repository` would refuse, before the minutes that an export can take.
 
     Args:
         bundle: The bundle folder that is going to be written.
         out: The model repository.
         overwrite: Whether an existing model of the bundle's name may be replaced.
+        keep: What the export reads from: the model may be none of it and contain none of it.
 
     Raises:
-        OutputExists: The model exists and `overwrite` is false, or it would be the bundle itself.
+        OutputExists: The model exists and `overwrite` is false, or it would replace the bundle or what is to be kept.
     """
     source = Path(bundle).expanduser().resolve()
     model = Path(out).expanduser().resolve() / source.name
-    if model == source:
-        raise OutputExists(f"{model}: expected a model repository elsewhere, found the bundle itself; choose another")
+    for kept in (source, *keep):
+        if Path(kept).expanduser().resolve().is_relative_to(model):
+            raise OutputExists(f"{model}: the model there would replace {kept}; choose another model repository")
     if model.exists() and not overwrite:
         raise OutputExists(f"{model}: the model exists; pass --overwrite to replace it whole")
 

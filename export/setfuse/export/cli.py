@@ -3,8 +3,9 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
-from setfuse.runtime import Command, Parity, Precision, read_texts
+from setfuse.runtime import Command, OutputExists, Parity, Precision, read_texts
 
 from ._calibration_texts import CALIBRATION_TEXTS
 from ._check import add_check, run_check
@@ -56,14 +57,20 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
+    read = [path for path in (options.checkpoint, options.check_on, options.calibrate_on) if path]
     if options.triton:
-        check_triton_output(options.out, options.triton, overwrite=options.overwrite)
+        check_triton_output(options.out, options.triton, overwrite=options.overwrite, keep=read)
+    calibrate_on = read_texts(options.calibrate_on) if options.calibrate_on else CALIBRATION_TEXTS
+    if options.calibrate_on and Path(options.calibrate_on).resolve().is_relative_to(Path(options.out).resolve()):
+        raise OutputExists(
+            f"{options.out}: writing there would replace {options.calibrate_on}; choose another output folder"
+        )
     manifest = export(
         options.checkpoint,
         options.out,
         options.precision,
         check_on=options.check_on,
-        calibrate_on=read_texts(options.calibrate_on) if options.calibrate_on else CALIBRATION_TEXTS,
+        calibrate_on=calibrate_on,
         via=options.via,
         allow_mismatch=options.allow_mismatch,
         strings_in=options.strings_in,
