@@ -137,7 +137,7 @@ def blocks_of(graph: GraphInspection) -> list[_Block]:
 
 def _outside(graph: GraphInspection, parts: Sequence[ModelPart]) -> list[_Block]:
     titles = {
-        ModelPart.ATTENTION: "mask and positions, shared by the layers",
+        ModelPart.ATTENTION: "mask and positions",
         ModelPart.OTHER: "other: shapes, casts, unnamed",
     }
     return [
