@@ -84,6 +84,7 @@ def test_the_graph_of_setfits_own_exporter_lacks_normalize() -> None:
 
     assert not report.equal
     assert names(report) == {"normalize_missing"}
+    assert report.fitting_tolerance is None
     assert {output.name: str(output.role) for output in report.outputs} == {
         "probabilities": "scores",
         "label": "labels",
@@ -103,10 +104,14 @@ def test_our_int8_graph_is_rounded_and_equal_within_its_tolerance(tiny_checkpoin
     export(tiny_checkpoint, tmp_path / "bundle", ("int8",))
     graph = tmp_path / "bundle" / "model.int8.onnx"
 
-    strict, wide = (check(graph, tiny_checkpoint, texts=CHECKED, tolerance=x) for x in (None, 0.1))
+    strict = check(graph, tiny_checkpoint, texts=CHECKED)
+    fitting = strict.fitting_tolerance
+    assert fitting is not None
+    wide, narrow = (check(graph, tiny_checkpoint, texts=CHECKED, tolerance=x) for x in (fitting, fitting / 2.1))
 
     assert names(strict) == {"int8"}
     assert wide.equal
+    assert not narrow.equal
     assert "no mask" in wide.notes[0]
 
 

@@ -1,10 +1,12 @@
 """`setfuse check` and `setfuse inspect` on the command line: exit statuses, one line on stderr, JSON."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from setfuse.export import export
 from setfuse.runtime.__main__ import main
 from tests.models import DATA, TEXTS, write_rows
 
@@ -46,6 +48,33 @@ def test_different_is_exit_status_1_with_the_reason(data: str, capsys: pytest.Ca
     report = json.loads(capsys.readouterr().out)
     assert report["equal"] is False
     assert [reason["name"] for reason in report["reasons"]] == ["normalize_missing"]
+
+
+def test_of_int8_the_tolerance_that_fits_is_named(
+    tiny_checkpoint: Path, data: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(tiny_checkpoint, tmp_path / "bundle", ("int8",))
+    graph = str(tmp_path / "bundle" / "model.int8.onnx")
+    arguments = ["check", graph, "--against", str(tiny_checkpoint), "--check-on", data]
+
+    assert main(arguments) == 1
+    out, err = capsys.readouterr()
+    assert "the graph's weights are int8" in out
+    both = re.search(
+        r"with --tolerance (\S+) the two are equal, and so they are with --output (\S+) --tol\w+ (\S+)", err
+    )
+    assert both is not None
+    assert main([*arguments, "--tolerance", both[1]]) == 0
+    assert main([*arguments, "--output", both[2], "--tolerance", both[3]]) == 0
+
+
+def test_a_prompt_of_the_users_own(
+    tiny_bundle: Path, tiny_checkpoint: Path, data: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    graph = str(tiny_bundle / "model.onnx")
+
+    assert main(["check", graph, "--against", str(tiny_checkpoint), "--check-on", data, "--prompt", "the "]) == 1
+    assert "why: 'the ' is put before each text for the graph" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

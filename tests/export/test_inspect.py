@@ -10,6 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from setfuse.export import GraphError, GraphInspection, Inspection, export, inspect
+from setfuse.export._inspect._cost import _of_product
 from setfuse.export._inspect._parts import ModelPart, layer_of, part_of
 from setfuse.export._inspect._picture import blocks_of, draw
 from setfuse.runtime import BundleNotFound, UsageError
@@ -94,6 +95,81 @@ def test_a_last_layer_for_the_first_token_alone_costs_less(tmp_path: Path) -> No
     assert "layer 2 of 2" in titles
 
 
+def test_fused_operators_count_for_what_they_compute(tmp_path: Path, inspection: Inspection) -> None:
+    """The operators of the fp16 graph hold the attention's products: no multiply-add may be lost."""
+    checkpoint = make_checkpoint(tmp_path, make_body(tmp_path), ("late", "lost", "refund"))
+    export(checkpoint, tmp_path / "bundle", ("fp16",))
+
+    graph = inspect(tmp_path / "bundle").graphs[0]
+
+    assert graph.operators["com.microsoft.MultiHeadAttention"] == LAYERS
+    assert graph.operators["com.microsoft.SkipLayerNormalization"] == 2 * LAYERS
+    assert graph.operators["com.microsoft.BiasGelu"] == LAYERS
+    assert graph.multiply_adds == inspection.graphs[0].multiply_adds
+    assert ModelPart.OTHER not in graph.bytes_by_part
+
+
+def test_an_attention_with_its_linears_inside_counts_for_both() -> None:
+    batch, tokens = 2, 5
+    node = helper.make_node("Attention", ["x", "weight", "bias"], ["y"], domain="com.microsoft", num_heads=4)
+    shapes = {"x": (batch, tokens, HIDDEN), "weight": (HIDDEN, 3 * HIDDEN), "y": (batch, tokens, HIDDEN)}
+
+    linears, products = 3 * tokens * HIDDEN * HIDDEN, 2 * tokens * tokens * HIDDEN
+    assert _of_product(node, shapes) == batch * (linears + products)
+
+
+def test_shared_weights_count_once_and_their_multiply_adds_for_every_use(tmp_path: Path) -> None:
+    """ALBERT: twelve layers with the weights of four, on embeddings of half the width."""
+    checkpoint = make_checkpoint(tmp_path, make_body(tmp_path, family="albert"), ("late", "lost", "refund"))
+    export(checkpoint, tmp_path / "bundle", ("fp32",))
+
+    graph = inspect(tmp_path / "bundle").graphs[0]
+
+    layers, own, projection = 12, 4, HIDDEN // 2 * HIDDEN
+    cost = graph.multiply_adds
+    assert cost is not None
+    assert cost.per_token == layers * LINEARS // LAYERS + projection
+    assert cost.per_pair == layers * 2 * HIDDEN
+    inner = graph.bytes_by_part[ModelPart.FEED_FORWARD]
+    assert 0 <= inner - 4 * own * (2 * HIDDEN * INNER + HIDDEN + INNER) < 64
+    block = next(block for block in blocks_of(graph) if block.title.startswith("layers"))
+    assert block.title == "layers 1 to 12: 12 alike, with shared weights, operators of one of them"
+    assert sum(row.multiply_adds.per_token for row in block.rows) == cost.per_token - projection
+    assert {row.part: row.bytes for row in block.rows}[ModelPart.FEED_FORWARD] == inner
+
+
+def test_a_loop_is_looked_into(tmp_path: Path) -> None:
+    """A graph that takes strings has tokenizer and model inside a loop over the texts."""
+    weight = numpy_helper.from_array(np.zeros((8, 8), np.float32), "text.layer.0.attention.query.weight")
+    product = "text.layer.0.attention.query"
+    body = helper.make_graph(
+        [
+            helper.make_node("BertTokenizer", ["text"], ["text.ids"], "text.ids", domain="x", vocab_file="a\nb\nc"),
+            helper.make_node("MatMul", ["text.ids", weight.name], [product], product),
+            helper.make_node("Identity", ["turn.go_on"], ["turn.still"], "turn.still"),
+        ],
+        "turn.body",
+        [helper.make_tensor_value_info(name, kind, []) for name, kind in (("turn", 7), ("turn.go_on", 9))],
+        [helper.make_tensor_value_info("turn.still", 9, []), helper.make_tensor_value_info(product, 1, None)],
+        [weight],
+    )
+    loop = helper.make_node("Loop", ["text.count", ""], ["probabilities"], "probabilities", body=body)
+    shape = helper.make_node("Size", ["text"], ["text.count"], "text.count")
+    text = helper.make_tensor_value_info("text", TensorProto.STRING, ["batch"])
+    graph = helper.make_graph([shape, loop], "g", [text], [helper.make_tensor_value_info("probabilities", 1, None)])
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("x", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), tmp_path / "m.onnx")
+
+    found = inspect(tmp_path / "m.onnx").graphs[0]
+
+    assert found.operators == {"Identity": 1, "Loop": 1, "MatMul": 1, "Size": 1, "x.BertTokenizer": 1}
+    assert found.bytes_by_part == {ModelPart.TOKENIZER: 5, ModelPart.ATTENTION: 4 * 64}
+    assert found.dtypes == {"float": 256}
+    assert {section.layer for section in found.sections if section.part is ModelPart.ATTENTION} == {0}
+    assert found.multiply_adds is None
+    assert "tokenizer" in draw(Inspection("m.onnx", (found,)))
+
+
 def test_another_exporters_trace_has_parts_too(traced: GraphInspection) -> None:
     """Its linears' weights are called `onnx::MatMul_387`, and its head is an operator of ai.onnx.ml."""
     assert traced.operators["ai.onnx.ml.LinearClassifier"] == 1
@@ -117,8 +193,34 @@ def test_another_exporters_trace_has_parts_too(traced: GraphInspection) -> None:
         ("layer.11.intermediate.weight.quantized", ModelPart.FEED_FORWARD, 11),
         ("layer.0.output.bias", ModelPart.FEED_FORWARD, 0),
         ("layer.0.attention.norm.weight", ModelPart.NORMS, 0),
-        ("normalize.at_least", ModelPart.POOLING, None),
+        ("normalize.at_least", ModelPart.MODULES, None),
+        ("module.3.at_least", ModelPart.MODULES, None),
+        ("module.4", ModelPart.MODULES, None),
+        ("module.2.activation", ModelPart.MODULES, None),
         ("pooled", ModelPart.POOLING, None),
+        ("pooled.weightedmean", ModelPart.POOLING, None),
+        ("pooling.after_prompt.table", ModelPart.POOLING, None),
+        ("tokens", ModelPart.POOLING, None),
+        ("relative_bias.table", ModelPart.ATTENTION, None),
+        ("relative_bias.heads", ModelPart.ATTENTION, None),
+        ("attention_bias", ModelPart.ATTENTION, None),
+        ("pairs.batch", ModelPart.ATTENTION, None),
+        ("embeddings.projection.weight", ModelPart.EMBEDDINGS, None),
+        ("embeddings.padding_id", ModelPart.EMBEDDINGS, None),
+        ("traced_inputs.positions", ModelPart.EMBEDDINGS, None),
+        ("traced.embeddings.word_embeddings.weight", ModelPart.EMBEDDINGS, None),
+        ("traced./encoder/layer.3/attention/self/MatMul", ModelPart.ATTENTION, 3),
+        ("text", ModelPart.TOKENIZER, None),
+        ("text.ids.row", ModelPart.TOKENIZER, None),
+        ("prompt", ModelPart.TOKENIZER, None),
+        ("text.layer.1.attention.query_key_value.weight", ModelPart.ATTENTION, 1),
+        ("text.pooled.cls", ModelPart.POOLING, None),
+        ("text.module.2.length", ModelPart.MODULES, None),
+        ("text.head.coef", ModelPart.HEAD, None),
+        ("label.number", ModelPart.HEAD, None),
+        ("head.0.answer", ModelPart.HEAD, None),
+        ("head.inner.trees", ModelPart.HEAD, None),
+        ("decision_scores", ModelPart.HEAD, None),
         ("head.coef", ModelPart.HEAD, None),
         ("module.2.linear.weight", ModelPart.MODULES, None),
         ("/model_body/encoder/layer.5/attention/output/dense/MatMul", ModelPart.ATTENTION, 5),

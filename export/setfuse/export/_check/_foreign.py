@@ -91,7 +91,9 @@ class ForeignGraph:
             RunFailed: onnxruntime fails on this batch.
         """
         rows = len(batch.ids)
-        step = self.fixed_rows or rows
+        step = self.fixed_rows
+        if step is None:
+            return self._run(batch, roles, range(rows))
         parts = [self._run(batch, roles, range(start, start + step)) for start in range(0, rows, step)]
         return {name: _joined([part[name] for part in parts], rows) for name in self.output_names}
 

@@ -160,7 +160,8 @@ def _in_order(row: Mapping[Any, float], labels: Sequence[str]) -> list[float]:
 def as_labels(value: Any, labels: Sequence[str]) -> FloatArray:
     """Give labels as float64 (texts, labels), 1 where a text has the label; no 1 for what is none of them."""
     if np.shape(value)[1:] == (len(labels),):
-        return np.asarray(value).astype(np.float64)
+        given: FloatArray = np.asarray(value).astype(np.float64)
+        return given
     found = [item.decode() if isinstance(item, bytes) else str(item) for item in np.asarray(value).reshape(-1)]
     places = {label: place for place, label in enumerate(labels)}
     if not places.keys() >= set(found):

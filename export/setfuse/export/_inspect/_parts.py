@@ -70,7 +70,11 @@ class PartFinder:
         """Give a constant's part and layer."""
         readers = self._readers.get(name, [])
         # A trace of a linear calls its weight `onnx::MatMul_387`, and a quantizer appends to names.
-        return self._first([name], readers)
+        part, layer = self._first([name], readers)
+        layers = {layer_of(node.name) for node in readers}
+        if layer is None and part is not ModelPart.OTHER and len(layers) == 1:  # of one layer, whatever it is called
+            layer = layers.pop()
+        return part, layer
 
     def _first(self, names: list[str], readers: list[onnx.NodeProto]) -> tuple[ModelPart, int | None]:
         candidates = [*names, *(name for node in readers for name in (node.name, *node.output))]

@@ -137,11 +137,13 @@ def blocks_of(graph: GraphInspection) -> list[_Block]:
 
 def _outside(graph: GraphInspection, parts: Sequence[ModelPart]) -> list[_Block]:
     titles = {
-        ModelPart.ATTENTION: "mask and positions, shared by the layers",
+        ModelPart.ATTENTION: "mask and positions",
         ModelPart.OTHER: "other: shapes, casts, unnamed",
     }
     return [
-        _Block(titles.get(section.part, str(section.part)), (_row([section]),))
+        _Block(
+            titles.get(section.part, str(section.part)) if section.operators else "shared constants", (_row([section]),)
+        )
         for section in graph.sections
         if section.layer is None and section.part in parts
     ]

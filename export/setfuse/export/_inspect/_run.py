@@ -1,6 +1,7 @@
 """What is in a bundle's graphs: operators, bytes and multiply-adds by part."""
 
 import dataclasses
+import importlib
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -197,10 +198,10 @@ def _library(model: onnx.ModelProto) -> str:
     if not any(opset.domain == _EXTENSIONS for opset in model.opset_import):
         return ""
     try:
-        import onnxruntime_extensions
+        extensions = importlib.import_module("onnxruntime_extensions")  # whose types are not published
     except ImportError:
         return ""
-    return str(onnxruntime_extensions.get_library_path())
+    return str(extensions.get_library_path())
 
 
 def _sections(
