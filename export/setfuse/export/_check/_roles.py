@@ -159,13 +159,14 @@ def _in_order(row: Mapping[Any, float], labels: Sequence[str]) -> list[float]:
 
 def as_labels(value: Any, labels: Sequence[str]) -> FloatArray:
     """Give labels as float64 (texts, labels), 1 where a text has the label; no 1 for what is none of them."""
+    given: FloatArray
     if np.shape(value)[1:] == (len(labels),):
-        given: FloatArray = np.asarray(value).astype(np.float64)
+        given = np.asarray(value).astype(np.float64)
         return given
     found = [item.decode() if isinstance(item, bytes) else str(item) for item in np.asarray(value).reshape(-1)]
     places = {label: place for place, label in enumerate(labels)}
     if not places.keys() >= set(found):
         places = {str(place): place for place in range(len(labels))}
     numbers = np.asarray([places.get(item, -1) for item in found], dtype=np.int64)
-    given: FloatArray = (numbers[:, None] == np.arange(len(labels))).astype(np.float64)
+    given = (numbers[:, None] == np.arange(len(labels))).astype(np.float64)
     return given
