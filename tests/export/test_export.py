@@ -171,7 +171,7 @@ def test_labelled_texts_of_the_user_give_the_accuracy_before_and_after(tiny_chec
 
 
 def test_texts_of_the_user_without_labels(tiny_checkpoint: Path, tmp_path: Path) -> None:
-    data = write_lines(tmp_path / "data.jsonl", {"text": "one"}, {"text": "where is 中 it"})
+    data = write_lines(tmp_path / "data.jsonl", {"text": "label"}, {"text": "where is 中 it", "kind": "label"})
 
     (variant,) = export(tiny_checkpoint, tmp_path / "bundle", ("fp32",), check_on=data).variants
 
@@ -184,6 +184,7 @@ def test_texts_of_the_user_without_labels(tiny_checkpoint: Path, tmp_path: Path)
     [
         ([{"text": "a", "label": "late"}, {"text": "b", "label": "nobody's"}], "data.jsonl:2: expected one of the ch"),
         ([{"text": "a", "label": "late"}, {"text": "b"}], 'data.jsonl:2: expected a "label"'),
+        ([{"text": "a"}, {"text": "b", "label": "late"}], 'data.jsonl:1: expected a "label"'),
         ([{"text": " "}], 'data.jsonl:1: expected a "text"'),
         ([], "data.jsonl: expected at least one line"),
     ],

@@ -55,7 +55,7 @@ class Done:
 def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Done]]:
     """Run a command in this process; what libraries write past Python is seen, too."""
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # main sets it for good, and a handler
-    handler = signal.getsignal(signal.SIGTERM)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
 
     def run(*arguments: object) -> Done:
         capfd.readouterr()
@@ -66,7 +66,8 @@ def run(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> I
         return Done(status, *capfd.readouterr())
 
     yield run
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
 
 
 def command(*arguments: object) -> list[str]:
@@ -688,6 +689,24 @@ def test_without_onnxruntime_one_line_names_the_extra(
 
 
 # The program
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "err"),
+    [(signal.SIGINT, 130, "setfuse predict: interrupted\n"), (signal.SIGTERM, 143, "")],
+    ids=["Ctrl-C", "SIGTERM"],
+)
+def test_a_signal_that_breaks_off_an_import_is_told_as_one(
+    run: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, number: int, status: int, err: str
+) -> None:
+    def import_module(name: str) -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except BaseException as error:  # as pybind11's modules do
+            raise ImportError(f"{name}: initialization failed") from error
+
+    monkeypatch.setattr("importlib.import_module", import_module)
+    assert run("predict", "bundle") == Done(status, "", err)
 
 
 def test_what_libraries_log_is_not_printed() -> None:

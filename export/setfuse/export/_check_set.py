@@ -1,5 +1,6 @@
 """What a graph is compared on: texts, what torch answers to them, and which labels are right where that is known."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ def read_check_set(data: CheckData | None, checkpoint: Checkpoint) -> CheckSet:
     if data is None:
         return CheckSet(BUILT_IN, CHECK_TEXTS)
     name = Path(data).name if isinstance(data, str | Path) else "texts of the caller"
-    if isinstance(data, str | Path) and not _first_has_label(Path(data)):
+    if isinstance(data, str | Path) and not _has_labels(Path(data)):
         return CheckSet(name, tuple(read_texts(data)))
     labelled: list[tuple[str, tuple[str, ...], str]]
     if not checkpoint.head.multi_label:
@@ -73,12 +74,13 @@ def read_check_set(data: CheckData | None, checkpoint: Checkpoint) -> CheckSet:
     return CheckSet(name, texts, own)
 
 
-def _first_has_label(path: Path) -> bool:
+def _has_labels(path: Path) -> bool:
     # Only a glance: the readers say what is wrong with a file.
     try:
         with path.open("rb") as lines:
-            return b'"label"' in next((line for line in lines if line.strip()), b'"label"')
-    except (OSError, ValueError):
+            rows = (json.loads(line) for line in lines if b'"label"' in line)
+            return any(isinstance(row, dict) and "label" in row for row in rows)
+    except (OSError, ValueError, RecursionError):
         return True
 
 

@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one a kind of failure
     """Run the command line.
 
     Args:
@@ -57,8 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.basicConfig(handlers=[logging.NullHandler()])  # what no handler takes would be printed
     # Torch's threads would otherwise spin while they wait, and take the processor from whoever shares it.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    with contextlib.suppress(ValueError):  # not the main thread
-        signal.signal(signal.SIGTERM, _stop)
+    _take_signals()
     if sys.stdout is None:  # closed by the caller, as with >&-
         sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -82,7 +81,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError:
         return _fail(name, "out of memory", 1)
     except KeyboardInterrupt:
-        return _fail(name, "interrupted", 130)
+        return _interrupted(name)
+    except Exception:  # an import that a signal breaks off fails with whatever the library makes of it
+        if not _STOPPED:
+            raise
+        return _interrupted(name)
 
 
 def _run(arguments: list[str], name: str) -> int:
@@ -112,6 +115,10 @@ def _fail(name: str, message: str, status: int) -> int:
     return status
 
 
+def _interrupted(name: str) -> int:
+    return 128 + signal.SIGTERM if _STOPPED[-1:] == [signal.SIGTERM] else _fail(name, "interrupted", 130)
+
+
 def _drop_output() -> None:
     try:
         sys.stdout.flush()
@@ -119,8 +126,23 @@ def _drop_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+_STOPPED: list[int] = []
+"""The signals that asked the process to stop."""
+
+
+def _take_signals() -> None:
+    _STOPPED.clear()
+    with contextlib.suppress(ValueError):  # not the main thread
+        signal.signal(signal.SIGTERM, _stop)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where the caller has it ignored
+            signal.signal(signal.SIGINT, _stop)
+
+
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - the signature of signal handlers
     # As an exception, so that half-written folders are removed on the way out.
+    _STOPPED.append(number)
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(128 + number)
 
 
