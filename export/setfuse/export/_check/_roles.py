@@ -167,4 +167,5 @@ def as_labels(value: Any, labels: Sequence[str]) -> FloatArray:
     if not places.keys() >= set(found):
         places = {str(place): place for place in range(len(labels))}
     numbers = np.asarray([places.get(item, -1) for item in found], dtype=np.int64)
-    return (numbers[:, None] == np.arange(len(labels))).astype(np.float64)
+    one_hot: FloatArray = (numbers[:, None] == np.arange(len(labels))).astype(np.float64)
+    return one_hot
