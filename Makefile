@@ -36,6 +36,7 @@ setup: $(VENV)/.ready ## make .venv with all that the others need
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"expected Python 3.11 or later, found {sys.version.split()[0]}: make PYTHON=python3.11 ...")'
+	@echo "installing into $(VENV): some minutes the first time"
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@

@@ -69,7 +69,7 @@ def _demo() -> None:
     )
     _say("2/4  export: body and head to one ONNX graph a precision, compared with torch before it is believed")
     export(checkpoint, bundle, overwrite=True, progress=True)
-    _say(f"3/4  classify {len(rows)} held-out texts, without torch (! = not the label it should have)")
+    _say(f"3/4  classify {len(rows)} held-out texts without torch; the first {SHOWN} (! = not the right label)")
     classifier = Classifier.load(bundle)
     evaluation = evaluate(classifier, rows)
     for row in rows[:SHOWN]:
@@ -104,12 +104,12 @@ def _summary(
 accuracy   {evaluation.accuracy:.3f} on {evaluation.texts} held-out texts of {len(classifier.labels)} labels
            ({classifier.variant}, which this machine takes; torch checkpoint: {torch_accuracy:.3f}; macro F1
            {evaluation.macro_f1:.3f})
-parity     against torch on texts of all lengths and scripts
+parity     against torch on built-in texts of all lengths and scripts
            {parity}
 size       bundle {size / 1e6:.1f} MB
 time       {times}
 
-latency, one thread, ms; ratio: how many times as long as setfuse it takes
+latency, fp32, one thread, ms; ratio: how many times as long as setfuse it takes
 {table(latency)}
 
 left in {where}: checkpoint, bundle, latency.json, latency.png

@@ -93,3 +93,13 @@ def test_its_latencies_are_those_of_the_committed_run() -> None:
 
 def test_it_leads_with_the_two_commands() -> None:
     assert [line.split("#")[0].strip() for line in BLOCKS[0][1].splitlines()] == ["make demo", "make test"]
+
+
+def test_no_link_is_dead_and_no_word_is_left_to_be_filled_in() -> None:
+    for page in (ROOT / "README.md", *ROOT.glob("*/README.md"), *ROOT.glob("examples/*/README.md")):
+        text = page.read_text(encoding="utf-8")
+        for target in re.findall(r"\]\(([^)#:]+)\)", text):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+        prose = re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)
+        assert "TABLE" not in prose, page
+        assert "<<<<<<<" not in text, page

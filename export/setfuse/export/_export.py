@@ -64,7 +64,8 @@ def export(
         checkpoint: A folder that `train` or SetFit wrote, a sentence-transformers folder with a head beside it, or the
             name of one on the Hub.
         bundle: The folder to write.
-        precisions: Which graphs to write: `fp32`, `int8`, `fp16`; None for the first two, or, via optimum, the first.
+        precisions: Which graphs to write: `fp32`, `int8`, `fp16`; None for the first two, or, via optimum
+            and for heads that jump at a small change of the embedding (forests, neighbours), the first.
         check_on: Texts to compare on: a JSON lines file with `text` and perhaps `label`, or labelled rows; with labels,
             the accuracies are measured too. The default are the project's own, of mixed lengths and scripts.
         calibrate_on: Texts that show int8 what the activations span, a hundred or so; the more like those to be
@@ -108,6 +109,8 @@ def export(
         source = read_checkpoint(checkpoint, way)
         if strings_in:
             check_strings_in(source)
+        if precisions is None and source.head.has_steps:
+            wanted = [Precision.FP32]  # where a head jumps, rounding the embedding makes another classifier
         checks = read_check_set(check_on, source)
         tokenizer = _write_tokenizer(source, staging)
         bar.update()

@@ -16,13 +16,18 @@ from ._triton import check_triton_output, write_triton_repository
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="a folder that setfuse train wrote")
+    parser.add_argument(
+        "checkpoint",
+        metavar="CHECKPOINT",
+        help="a folder that setfuse train or SetFit wrote, a body with model_head.pkl beside it, or its Hub id",
+    )
     parser.add_argument("--out", required=True, metavar="BUNDLE", help="the folder to write")
     parser.add_argument(
         "--precision",
         nargs="+",
         choices=[str(precision) for precision in Precision],
-        help=f"which graphs to write: fp32, int8, fp16 (default: {' '.join(DEFAULT_PRECISIONS)}; fp32 via optimum)",
+        help=f"which graphs to write (default: {' '.join(DEFAULT_PRECISIONS)}; of forests and neighbours, and via "
+        "optimum, fp32)",
     )
     parser.add_argument(
         "--check-on",
