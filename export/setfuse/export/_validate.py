@@ -98,6 +98,11 @@ class Reference:
         return dataclasses.replace(self, checks=checks, torch=torch, torch_again=again)
 
     @property
+    def what(self) -> str:
+        """The scores, by their name in a sentence."""
+        return "decision scores" if self.scores is Scores.DECISION else "probabilities"
+
+    @property
     def unit(self) -> float:
         """What a difference of scores is measured in: 1, but the mean size of decision scores where that is more."""
         if self.scores is Scores.PROBABILITIES:
@@ -184,7 +189,10 @@ def compare(
         failures.append(_batches(ways, reference))
     found = [failure for failure in failures if failure]
     if found and not allow_mismatch:
-        raise ParityError(f"{found[0]}; no bundle was written; --allow-mismatch (allow_mismatch=True) goes on")
+        raise ParityError(
+            f"{found[0]}; no bundle was written; --precision (precisions=) leaves a graph out, --allow-mismatch "
+            "(allow_mismatch=True) goes on"
+        )
     differences = np.max([np.abs(way.probabilities - torch.probabilities) for way in ways], axis=0)
     same = [_same_labels(reference, way.probabilities, torch.probabilities) for way in ways]
     embeddings = np.max([np.abs(way.embeddings - torch.embeddings) for way in ways], axis=0)
@@ -216,7 +224,7 @@ def _check_torch(reference: Reference) -> None:
         worst = reference.checks.texts[int(differences.argmax())]
         raise ParityError(
             f"torch's own embeddings: expected the same within {TORCH_TOLERANCE:.0e} whatever else is in the batch, "
-            f"found {differences.max():.1e} for the text {worst!r:.60}: the model lets padding into its answers, so "
+            f"found {differences.max():.1e} for {_shown(worst)}: the model lets padding into its answers, so "
             "there is no one answer to compare with; no bundle was written"
         )
 
@@ -267,8 +275,8 @@ def _values(precision: Precision, ways: Sequence[Answers], reference: Reference,
         worst = int(differences.max(axis=1).argmax())
         measure = "on average" if gate.on_average else "at most"
         return (
-            f"the {precision} graph's probabilities: expected {measure} {gate.tolerance:.1e} from torch's, "
-            f"found {found:.1e}, most for the text {texts[worst]!r:.60}"
+            f"the {precision} graph's {reference.what}: expected {measure} {gate.tolerance:.1e} from torch's, "
+            f"found {found:.1e}, most for {_shown(texts[worst])}"
         )
     if reference.judge is not None and precision is Precision.FP32:
         return _embeddings(ways, reference)
@@ -284,7 +292,7 @@ def _embeddings(ways: Sequence[Answers], reference: Reference) -> str:
     worst = reference.checks.texts[int(differences.max(axis=1).argmax())]
     return (
         f"the graph's embeddings: expected at most {tolerance:.1e} from torch's, found {differences.max():.1e}, "
-        f"most for the text {worst!r:.60}"
+        f"most for {_shown(worst)}"
     )
 
 
@@ -315,6 +323,10 @@ def _named(reference: Reference, scores: npt.NDArray[np.floating]) -> str:
     return " and ".join(names) or "no label"
 
 
+def _shown(text: str) -> str:
+    return f"the text {text!r:.60}" if text else "the empty text"
+
+
 def _batches(ways: Sequence[Answers], reference: Reference) -> str:
     """Say for which text the answer depends on the batch; nothing where it does for none."""
     spread = np.ptp([way.probabilities for way in ways], axis=0)
@@ -323,5 +335,5 @@ def _batches(ways: Sequence[Answers], reference: Reference) -> str:
     worst = reference.checks.texts[int(spread.max(axis=1).argmax())]
     return (
         f"the int8 graph: expected the same answer alone and in any batch, to {INT8_BATCH_TOLERANCE:.0e}, "
-        f"found {spread.max():.1e} between them for the text {worst!r:.60}"
+        f"found {spread.max():.1e} between them for {_shown(worst)}"
     )
