@@ -12,9 +12,10 @@ import numpy as np
 import onnx
 import pytest
 import tokenizers
+from sklearn.ensemble import RandomForestClassifier
 
 import setfuse.export._export as export_module
-from setfuse.export import ParityError, export, read_checkpoint
+from setfuse.export import ParityError, UnsupportedCheckpoint, export, read_checkpoint
 from setfuse.export._check_texts import CHECK_TEXTS
 from setfuse.export._checkpoint import Checkpoint
 from setfuse.export._heads._formulas import Linear
@@ -148,6 +149,24 @@ def test_both_graphs_of_a_cpu_are_written_unless_told_otherwise(tiny_checkpoint:
     manifest = export(tiny_checkpoint, tmp_path / "bundle")
 
     assert [str(variant) for variant in manifest.variants] == ["fp32/cpu", "int8/cpu"]
+
+
+def test_a_head_that_jumps_gets_an_int8_graph_only_when_asked(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    checkpoint = Path(shutil.copytree(tiny_checkpoint, tmp_path / "checkpoint"))
+    for name in ("head.json", "head.safetensors"):
+        (checkpoint / name).unlink()
+    embeddings = np.random.default_rng(0).normal(size=(60, 32))
+    forest = RandomForestClassifier(n_estimators=5, random_state=0).fit(embeddings, ["late", "lost", "refund"] * 20)
+    joblib.dump(forest, checkpoint / "model_head.pkl")
+
+    manifest = export(checkpoint, tmp_path / "bundle")
+
+    assert [str(variant) for variant in manifest.variants] == ["fp32/cpu"]
+    assert manifest.provenance["head"] == "RandomForestClassifier"
+    asked = export(checkpoint, tmp_path / "asked", ("fp32", "int8"), allow_mismatch=True)
+    assert [str(variant) for variant in asked.variants] == ["fp32/cpu", "int8/cpu"]
+    with pytest.raises(UnsupportedCheckpoint, match="a head of plain operators for fp16, found RandomForestClassifier"):
+        export(checkpoint, tmp_path / "cuda", ("fp16",))
 
 
 def write_lines(path: Path, *lines: dict[str, object]) -> Path:
