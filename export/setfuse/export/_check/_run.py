@@ -59,6 +59,11 @@ def check(
         raise GraphError(f"{model}: expected an input of token ids, and at most a mask and token types; found {names}")
     checkpoint = read_checkpoint(against)
     maker = _maker(graph, checkpoint, tokenizer, max_length)
+    if maker.max_length > checkpoint.encoder.max_length:
+        raise GraphError(
+            f"{model}: expected texts of at most {checkpoint.encoder.max_length} tokens, for which the checkpoint has "
+            f"positions, found a limit of {maker.max_length}; pass another with --max-length (max_length=)"
+        )
     from ._comparison import compare_graph  # seconds of importing torch, after all that can be refused without it
 
     roles, outputs = compare_graph(graph, checkpoint, maker, choices, tuple(texts), tolerance=tolerance, output=output)
@@ -82,11 +87,16 @@ def _refuse(texts: Sequence[str], tolerance: float | None, max_length: int | Non
         raise UsageError(f"max_length: expected a number of tokens from 1 on, got {max_length!r}")
 
 
+_DIGITS = 10
+"""Of a number of tokens; a longer one is damage."""
+
+
 def _maker(
     graph: ForeignGraph, checkpoint: Checkpoint, tokenizer: str | Path | None, max_length: int | None
 ) -> BatchMaker:
     promised = graph.metadata.get("setfuse.max_length", "")
-    usual = int(promised) if promised.isdecimal() and int(promised) else checkpoint.max_length
+    is_number = promised.isdecimal() and len(promised) < _DIGITS and int(promised)
+    usual = int(promised) if is_number else checkpoint.max_length
     if tokenizer is None:
         origin = str(checkpoint.folder)
         return BatchMaker(checkpoint.tokenizer, max_length or usual, origin, fixed_length=graph.fixed_length)
