@@ -232,7 +232,7 @@ def test_a_text_that_the_graph_cannot_take_is_a_difference(checkpoints: dict[str
 def test_a_graph_that_answers_no_text_with_numbers(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     model = onnx.load(write_faulty(tmp_path / "m.onnx", checkpoints["mean"], Fault()))
     table = next(one for one in model.graph.initializer if "position_embeddings" in one.name)
-    table.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(table) * np.float32("nan"), table.name))
+    table.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(table) * float("nan"), table.name))
     onnx.save(model, tmp_path / "m.onnx")
 
     report = check(tmp_path / "m.onnx", checkpoints["mean"], texts=CHECKED)

@@ -266,7 +266,7 @@ def test_weights_under_the_prefix_of_a_bert_with_a_task_head(checkpoint: Path) -
         (
             edit("sentence_bert_config.json", max_seq_length=1),
             CheckpointError,
-            r"max_seq_length of 2 or more, .*found 1",
+            r"a max_seq_length of 2 .*found 1",
         ),
         (edit("config.json", model_type=[]), UnsupportedCheckpoint, r"found \[\]: not supported"),
         (
