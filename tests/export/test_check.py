@@ -234,6 +234,17 @@ def test_a_text_that_the_graph_cannot_take_is_a_difference(checkpoints: dict[str
     assert report.to_json()["outputs"][0]["max_difference"] is None
 
 
+def test_a_graph_that_answers_no_text_with_numbers(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    model = onnx.load(write_faulty(tmp_path / "m.onnx", checkpoints["mean"], Fault()))
+    table = next(one for one in model.graph.initializer if "position_embeddings" in one.name)
+    table.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(table) * float("nan"), table.name))
+    onnx.save(model, tmp_path / "m.onnx")
+
+    report = check(tmp_path / "m.onnx", checkpoints["mean"], texts=CHECKED)
+
+    assert names(report) == {"not_a_number"}
+
+
 def test_several_likely_outputs_ask_for_a_name(checkpoints: dict[str, Path], tmp_path: Path) -> None:
     fault = Fault(outputs=("probabilities", "probabilities:2"), normalize=False)
     path = write_faulty(tmp_path / "m.onnx", checkpoints["mean"], fault)
@@ -324,6 +335,18 @@ def test_a_graph_of_a_fixed_size_is_padded_to_it(checkpoints: dict[str, Path], r
 def test_arguments_out_of_range_are_refused(arguments: dict[str, object], right: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         check(right, tmp_path, **arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("max_length", "message"),
+    [(1, "cut to 1 tokens: 2 of them are special"), (10**20, "at most 64 tokens, .* found a limit of 1000")],
+    ids=str,
+)
+def test_lengths_that_the_checkpoint_cannot_have_are_refused(
+    max_length: int, message: str, checkpoints: dict[str, Path], right: Path
+) -> None:
+    with pytest.raises(GraphError, match=message):
+        check(right, checkpoints["mean"], max_length=max_length)
 
 
 def test_the_checkpoint_is_left_as_it_was(checkpoints: dict[str, Path], right: Path, tmp_path: Path) -> None:

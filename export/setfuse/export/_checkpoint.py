@@ -86,12 +86,14 @@ def read_checkpoint(folder: str | Path, via: Via = Via.AUTHORED) -> Checkpoint:
     normalize = bool(setfit_config.get("normalize_embeddings", False))
     max_length = _max_length(transformer, encoder.max_length)
     tokenizer = read_tokenizer(transformer, encoder.vocabulary, max_length)
-    if max_length == 1:
+    around = len(tokenizer.encode("").ids)
+    if around > max_length:  # tokenizers would not cut at all
         raise CheckpointError(
-            f"{folder}: expected a max_seq_length of 2 or more, found 1, which has no room for a text"
+            f"{folder}: expected a max_seq_length of {around} or more, as many as there are special tokens, "
+            f"found {max_length}"
         )
     prompt = _prompt(folder)
-    if not prompt and not tokenizer.encode("").ids:  # sentence-transformers fails on a text without tokens, too
+    if not prompt and not around:  # sentence-transformers fails on a text without tokens, too
         raise UnsupportedCheckpoint(
             f"{transformer}: expected a tokenizer that gives every text a token, such as [CLS], found none for an "
             "empty text: not supported"

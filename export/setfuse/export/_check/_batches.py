@@ -94,6 +94,11 @@ class BatchMaker:
             self._tokenizer.enable_truncation(self.max_length)
         except Exception as error:
             raise GraphError(f"{origin}: a text cannot be cut to {self.max_length} tokens: {error}") from error
+        around = len(self._tokenizer.encode("").ids)
+        if around > self.max_length:  # tokenizers would not cut at all
+            raise GraphError(
+                f"{origin}: a text cannot be cut to {self.max_length} tokens: {around} of them are special tokens"
+            )
         found = (self._tokenizer.token_to_id(token) for token in _PADDING_TOKENS)
         self.padding = next((number for number in found if number is not None), 0)
 

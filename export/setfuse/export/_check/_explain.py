@@ -71,6 +71,8 @@ def _explain_head(case: Case) -> list[Reason]:
 
 def _explain_alone(case: Case) -> tuple[list[Reason], Explanation | None]:
     reasons = run_fails(case)
+    if np.isnan(case.alone.rows).any(axis=1).all():  # nothing to compare the changes with
+        return reasons or [Reason("not_a_number", "the graph answers every text with NaN")], None
     tokens = case.reference.tokens(case.batches, Recipe())
     right = case.predict(tokens, Recipe())
     if right is None:  # not of a checkpoint that the oracle could run

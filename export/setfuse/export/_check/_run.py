@@ -66,6 +66,11 @@ def check(
     checkpoint = read_checkpoint(against)
     put_before = _prompt(graph, checkpoint) if prompt is None else prompt
     maker = _maker(graph, checkpoint, tokenizer, max_length, put_before)
+    if maker.max_length > checkpoint.encoder.max_length:
+        raise GraphError(
+            f"{model}: expected texts of at most {checkpoint.encoder.max_length} tokens, for which the checkpoint has "
+            f"positions, found a limit of {maker.max_length}; pass another with --max-length (max_length=)"
+        )
     from ._comparison import compare_graph  # seconds of importing torch, after all that can be refused without it
 
     roles, outputs = compare_graph(graph, checkpoint, maker, choices, tuple(texts), tolerance=tolerance, output=output)
@@ -89,6 +94,10 @@ def _refuse(texts: Sequence[str], tolerance: float | None, max_length: int | Non
         raise UsageError(f"max_length: expected a number of tokens from 1 on, got {max_length!r}")
 
 
+_DIGITS = 10
+"""Of a number of tokens; a longer one is damage."""
+
+
 def _maker(
     graph: ForeignGraph, checkpoint: Checkpoint, tokenizer: str | Path | None, max_length: int | None, prompt: str
 ) -> BatchMaker:
@@ -96,7 +105,8 @@ def _maker(
         BatchMaker, prompt=prompt, padding_id=_padding_id(checkpoint), fixed_length=graph.fixed_length
     )
     promised = graph.metadata.get("setfuse.max_length", "")
-    usual = int(promised) if promised.isdecimal() and int(promised) else checkpoint.max_length
+    is_number = promised.isdecimal() and len(promised) < _DIGITS and int(promised)
+    usual = int(promised) if is_number else checkpoint.max_length
     if tokenizer is None:
         return make(checkpoint.tokenizer, max_length or usual, str(checkpoint.folder))
     try:

@@ -153,6 +153,10 @@ def inspect(target: str | Path, *, variant: str | None = None) -> Inspection:
     return Inspection(str(target), tuple(graphs))
 
 
+_DIGITS = 10
+"""Of a number of tokens; a longer one is damage."""
+
+
 def _inspect_file(path: Path, variant: str, max_length: int | None) -> GraphInspection:
     model = read_model(path)
     promised = model_metadata(model).get("setfuse.max_length", "")
@@ -168,7 +172,7 @@ def _inspect_file(path: Path, variant: str, max_length: int | None) -> GraphInsp
         sections=_sections(model, cost),
         dtypes=_dtypes(model),
         multiply_adds=None if cost is None else sum(cost.values(), NONE),
-        max_length=max_length or (int(promised) if promised.isdecimal() else None),
+        max_length=max_length or (int(promised) if promised.isdecimal() and len(promised) < _DIGITS else None),
         inputs=tuple(_tensor(value) for value in model.graph.input if value.name not in _constant_names(model)),
         outputs=tuple(_tensor(value) for value in model.graph.output),
         opsets={opset.domain or "ai.onnx": opset.version for opset in model.opset_import},
