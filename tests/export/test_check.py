@@ -262,6 +262,34 @@ def test_several_likely_outputs_ask_for_a_name(checkpoints: dict[str, Path], tmp
         check(path, checkpoints["mean"], texts=CHECKED, output="b")
 
 
+@pytest.mark.parametrize("output", [None, "probabilities"])
+def test_a_head_of_other_labels_is_told_by_its_columns(output: str | None, tiny_bundle: Path, tmp_path: Path) -> None:
+    """The graph of three labels beside a checkpoint of eight on the same body: the body is right."""
+    other = make_checkpoint(tmp_path, make_body(tmp_path), tuple("abcdefgh"))
+
+    report = check(tiny_bundle / "model.onnx", other, texts=CHECKED, output=output)
+
+    assert [(one.name, one.equal) for one in report.outputs] == (
+        [("probabilities", False)] if output else [("probabilities", False), ("sentence_embedding", True)]
+    )
+    assert [reason.sentence for reason in report.reasons] == [
+        "output probabilities has 3 columns, the checkpoint has 8 labels: another head"
+    ]
+    assert report.outputs[0].label_agreement is None
+    assert report.fitting_tolerance is None
+    assert not any("no head" in note for note in report.notes)
+
+
+def test_labels_of_another_head_have_no_cause_of_their_own(checkpoints: dict[str, Path], tmp_path: Path) -> None:
+    path = write_faulty(tmp_path / "m.onnx", checkpoints["mean"], Fault(outputs=("labels", "probabilities")))
+    other = make_checkpoint(tmp_path, make_body(tmp_path), tuple("abcdefgh"))
+
+    report = check(path, other, texts=CHECKED)
+
+    assert not report.equal
+    assert names(report) == {"other_labels"}
+
+
 def graph_of(inputs: list[onnx.ValueInfoProto], output: onnx.ValueInfoProto, op: str = "Cast") -> bytes:
     node = helper.make_node(op, [inputs[0].name], [output.name], **({"to": 1} if op == "Cast" else {}))
     graph = helper.make_graph([node], "g", inputs, [output])

@@ -207,9 +207,9 @@ class _Comparison:
             rows = values.rows
             if role is OutputRole.LABELS:
                 given.append(rows == 1)
-            elif role is OutputRole.SCORES:
+            elif role is OutputRole.SCORES and rows.shape[1] == len(self.subject.labels):
                 given.append(standard.chosen(rows))
-            elif rows.shape[1] == self.subject.reference.dim:
+            elif role is not OutputRole.SCORES and rows.shape[1] == self.subject.reference.dim:
                 scores = standard.head.answer(np.nan_to_num(rows))
                 scores[np.isnan(rows).any(axis=1)] = np.nan
                 given.append(standard.chosen(scores))
@@ -222,10 +222,13 @@ class _Comparison:
         return result
 
     def _follow_scores(self, labels: Values, batches: Sequence[Batch], roles: Mapping[str, InputRole]) -> bool:
-        """Tell whether wrong labels have the cause of wrong scores, and none of their own."""
+        """Tell whether wrong labels have the cause of wrong scores (another head's, say), and none of their own."""
         scores = [one for one in self._candidates(roles, None) if one.role is OutputRole.SCORES]
         rows = [self.subject.answer(one, batches, roles).rows for one in scores]
-        return any(bool((self.standard.chosen(row) == (labels.rows == 1)).all()) for row in rows)
+        return any(
+            row.shape != labels.rows.shape or bool((self.standard.chosen(row) == (labels.rows == 1)).all())
+            for row in rows
+        )
 
 
 def _differences(values: Values, expected: FloatArray) -> FloatArray:

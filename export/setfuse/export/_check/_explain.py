@@ -10,7 +10,15 @@ from ._batches import Batch
 from ._body_changes import Part, body_changes, combinations
 from ._case import Case
 from ._explain_inputs import cut_inside, ids_differ, inputs_swapped, run_fails
-from ._explain_numbers import depends_on_batch, dynamic_int8, float16, head_or_body, other_head, static_int8
+from ._explain_numbers import (
+    depends_on_batch,
+    dynamic_int8,
+    float16,
+    head_or_body,
+    other_head,
+    other_labels,
+    static_int8,
+)
 from ._reference import Pooled, Recipe, Tokens
 from ._report import Reason
 from ._roles import FloatArray, OutputRole
@@ -42,6 +50,8 @@ class Explanation:
 
 def explain(case: Case) -> list[Reason]:
     """Give the reasons why an output is not the checkpoint's; the last resort is a sentence that says what is known."""
+    if reason := other_labels(case):
+        return [*run_fails(case), reason]
     if case.on_own_embedding:
         return _explain_head(case)
     if case.difference(case.alone.rows, case.expected) > case.tolerance or not case.ran.all():

@@ -105,6 +105,17 @@ def head_or_body(case: Case) -> Reason:
     )
 
 
+def other_labels(case: Case) -> Reason | None:
+    """The graph has scores of another number of labels."""
+    columns, labels = case.alone.rows.shape[1], len(case.subject.labels)
+    if case.output.role is not OutputRole.SCORES or columns == labels or not case.ran.any():
+        return None
+    count = f"{columns} columns" if columns > 1 else "1 column"
+    return Reason(
+        "other_labels", f"output {case.output.name} has {count}, the checkpoint has {labels} labels: another head"
+    )
+
+
 def other_head(known: str) -> Reason:
     """The same embedding is given, and the graph makes something else of it; `known` says how that was seen."""
     return Reason(

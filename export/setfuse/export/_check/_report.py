@@ -44,7 +44,8 @@ class CheckedOutput:
         alone_difference: The largest when each text is run by itself.
         batch_difference: The largest in batches: padded ones where the graph takes a mask.
         label_agreement: Share of the texts that get the same label, or the same set of labels, as from torch, 0 to 1;
-            from an embedding, by the checkpoint's head; None where an embedding does not fit that.
+            from an embedding, by the checkpoint's head; None where an embedding does not fit that, and of scores of
+            another number of labels.
         worst_text: The text with the largest difference.
         reasons: What explains the difference; empty if there is none, and of labels that follow the graph's own scores.
     """

@@ -113,6 +113,14 @@ def output_role(value: Any, shapes: Shapes, name: str) -> OutputRole | None:
     return _float_role(shape, shapes, name)
 
 
+def of_another_head(value: Any, name: str) -> bool:
+    """Tell whether an output is scores by its name, and of another number of labels: a column a label, and no more."""
+    if isinstance(value, list):
+        return bool(value) and isinstance(value[0], Mapping)
+    is_numbers = np.asarray(value).dtype.kind == "f" and len(np.shape(value)) == 2  # noqa: PLR2004 - texts and labels
+    return is_numbers and name in PREFERRED_OUTPUTS[OutputRole.SCORES]
+
+
 def _float_role(shape: tuple[int, ...], shapes: Shapes, name: str) -> OutputRole | None:
     labels = shapes.labels
     score_shapes: set[tuple[int, ...]] = {(1, labels)}
@@ -130,7 +138,7 @@ def _float_role(shape: tuple[int, ...], shapes: Shapes, name: str) -> OutputRole
 
 
 def as_scores(value: Any, labels: Sequence[str], kind: Scores) -> FloatArray:
-    """Give scores as float64 (texts, labels), whatever form the graph has them in.
+    """Give scores as float64 (texts, labels), whatever form the graph has them in; another head's have its own columns.
 
     A single number a text, of two labels, is taken for the second label's: its probability, its logit, or its decision
     score, of which the first label has the negative.
@@ -141,7 +149,7 @@ def as_scores(value: Any, labels: Sequence[str], kind: Scores) -> FloatArray:
     if scores.ndim == 3:  # noqa: PLR2004 - (labels, texts, 2): no and yes, a label
         yes: FloatArray = scores[:, :, 1].T
         return yes
-    if scores.ndim == 1 or scores.shape[1] == 1:
+    if scores.ndim == 1 or (scores.shape[1] == 1 and len(labels) == 2):  # noqa: PLR2004 - one number is enough
         second = scores.reshape(-1)
         if kind is Scores.DECISION:
             return np.stack([-second, second], axis=1)

@@ -11,7 +11,17 @@ from setfuse.export._errors import GraphError
 from ._batches import Batch, BatchMaker
 from ._foreign import ForeignGraph, RunFailed
 from ._reference import Reference, Tokens
-from ._roles import PREFERRED_OUTPUTS, FloatArray, InputRole, OutputRole, Shapes, as_labels, as_scores, output_role
+from ._roles import (
+    PREFERRED_OUTPUTS,
+    FloatArray,
+    InputRole,
+    OutputRole,
+    Shapes,
+    as_labels,
+    as_scores,
+    of_another_head,
+    output_role,
+)
 
 PADDED_BATCH = 16
 """Texts a padded batch: large enough that most rows are padded."""
@@ -77,6 +87,9 @@ class Subject:
         several = reference.head.multi_label
         expected = Shapes(tokens, reference.hidden, reference.widths, len(self.labels), several)
         found = {name: output_role(value, expected, name) for name, value in values.items()}
+        if OutputRole.SCORES not in found.values():
+            others = [name for name, role in found.items() if role is None and of_another_head(values[name], name)]
+            found |= dict.fromkeys(others, OutputRole.SCORES)
         outputs = [Output(name, role) for name, role in found.items() if role]
         if not outputs:
             shapes = ", ".join(f"{name} {list(np.shape(value))}" for name, value in values.items())
