@@ -4,7 +4,7 @@
 // file are handed in, so that one module serves both.
 
 const FORMAT_VERSIONS = [1, 2];
-const SCORES = ["probabilities", "decision_scores"];
+const THRESHOLDS = { probabilities: 0.5, decision_scores: 0 }; // above it a label applies, where several may
 const BATCH_SIZE = 16;
 
 const SESSION_OPTIONS = {
@@ -19,6 +19,11 @@ const SESSION_OPTIONS = {
 
 /** Something about the bundle or the request that the user can mend; the message says what. */
 export class BundleError extends Error {}
+
+/** Show the labels that apply to a text as `setfuse predict` does: with commas between them, "-" for none. */
+export function shown(labels) {
+  return labels.join(",") || "-";
+}
 
 /** A bundle, loaded: tokenizer and one graph. */
 export class Classifier {
@@ -47,10 +52,11 @@ export class Classifier {
   /** Users call Classifier.load. */
   constructor(ort, manifest, variant, tokenizer, session) {
     this.labels = manifest.labels;
+    this.multiLabel = manifest.task === "multi-label-classification";
     this.maxLength = manifest.max_length;
     this.prompt = manifest.prompt ?? "";
     this.takesMask = variant.inputs.some((input) => input.name === "attention_mask");
-    this.output = variant.outputs.find((output) => SCORES.includes(output.name)).name;
+    this.output = variant.outputs.find((output) => output.name in THRESHOLDS).name;
     this.ort = ort;
     this.session = session;
     this.tokenizer = tokenizer;
@@ -99,12 +105,16 @@ export class Classifier {
    * Classify texts.
    *
    * @param {string[]} texts
-   * @returns {Promise<{label: string, score: number}[]>} The label with the highest score, one a text.
+   * @returns {Promise<{label: string, score: number, labels: string[]}[]>} One a text: the label with the highest
+   *   score; as labels those that apply: of a multi-label bundle any number, of any other that label alone.
    */
   async classify(texts) {
+    const threshold = THRESHOLDS[this.output];
     return (await this.scores(texts)).map((row) => {
       const score = Math.max(...row);
-      return { label: this.labels[row.indexOf(score)], score };
+      const label = this.labels[row.indexOf(score)];
+      const labels = this.multiLabel ? this.labels.filter((_, column) => row[column] > threshold) : [label];
+      return { label, score, labels };
     });
   }
 

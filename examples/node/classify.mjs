@@ -7,17 +7,24 @@ import { parseArgs } from "node:util";
 import { Tokenizer } from "@huggingface/tokenizers";
 import * as ort from "onnxruntime-node";
 
-import { BundleError, Classifier } from "../bundle.mjs";
+import { BundleError, Classifier, shown } from "../bundle.mjs";
 
 const USAGE = 'usage: node classify.mjs [--precision fp32|int8] BUNDLE "a text" ...';
+const HELP = `${USAGE}
+
+Prints a line a text: label and score. Of a multi-label bundle the labels with a probability above 0.5 (a decision score
+above 0), commas between them, "-" for none, and the highest score.`;
 
 function argumentsOf(argv) {
   const { values, positionals } = parseArgs({
     args: argv,
-    options: { precision: { type: "string", default: "fp32" } },
+    options: { precision: { type: "string", default: "fp32" }, help: { type: "boolean", short: "h" } },
     allowPositionals: true,
   });
   const [bundle, ...texts] = positionals;
+  if (values.help) {
+    return { help: true };
+  }
   if (bundle === undefined || texts.length === 0) {
     throw new TypeError("expected a bundle and at least one text");
   }
@@ -32,6 +39,10 @@ async function main(argv) {
     console.error(`classify: ${error.message}\n${USAGE}`);
     return 2;
   }
+  if (wanted.help) {
+    console.log(HELP);
+    return 0;
+  }
   try {
     const classifier = await Classifier.load({
       ort,
@@ -39,8 +50,8 @@ async function main(argv) {
       read: (name) => readFile(join(wanted.bundle, name)),
       precision: wanted.precision,
     });
-    for (const { label, score } of await classifier.classify(wanted.texts)) {
-      console.log(`${label}\t${score.toFixed(4)}`);
+    for (const { labels, score } of await classifier.classify(wanted.texts)) {
+      console.log(`${shown(labels)}\t${score.toFixed(4)}`);
     }
     return 0;
   } catch (error) {

@@ -4,7 +4,7 @@ import json
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ import tokenizers
 from setfuse.export._check_texts import CHECK_TEXTS
 from setfuse.runtime import Classifier
 from tests.engines.npm import EXAMPLES, examples_with_packages
-from tests.models import LONG_TEXT
+from tests.models import LONG_TEXT, TEXTS
+from tests.runtime.kinds import make_decision, make_multi_label
 
 # Sums of float32 in another order: 3e-8 was seen in Node and 1.2e-7 in WebAssembly, with all-MiniLM-L6-v2.
 FP32_TOLERANCE = 1e-5
@@ -218,6 +219,33 @@ class TestCommand:
         assert [label for label, _ in lines] == [prediction.label for prediction in expected]
         for (_, score), prediction in zip(lines, expected, strict=True):
             assert float(score) == pytest.approx(prediction.score, abs=INT8_TOLERANCE if precision == "int8" else 1e-4)
+
+    @pytest.mark.parametrize(
+        "make",
+        [make_multi_label, lambda bundle: make_decision(bundle, multi_label=True)],
+        ids=["probabilities", "decision scores"],
+    )
+    def test_it_prints_every_label_that_applies(
+        self, node: Engine, tiny_bundle: Path, tmp_path: Path, make: Callable[[Path], Path]
+    ) -> None:
+        bundle = make(Path(shutil.copytree(tiny_bundle, tmp_path / "several")))
+        expected = Classifier.load(bundle)(TEXTS)
+        assert {len(prediction.labels) for prediction in expected} >= {0, 1, 2}
+
+        done = self.classify(node, bundle, "--", *TEXTS)
+
+        assert (done.returncode, done.stderr) == (0, "")
+        lines = [line.split("\t") for line in done.stdout.splitlines()]
+        assert [labels for labels, _ in lines] == [",".join(prediction.labels) or "-" for prediction in expected]
+        for (_, score), prediction in zip(lines, expected, strict=True):
+            assert float(score) == pytest.approx(prediction.score, abs=1e-4)
+
+    @pytest.mark.parametrize("arguments", [("--help",), ("-h", "bundle", "text")], ids=str)
+    def test_help_is_the_usage(self, node: Engine, arguments: tuple[str, ...]) -> None:
+        done = self.classify(node, *arguments)
+
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("usage: node classify.mjs")
 
     @pytest.mark.parametrize(
         "arguments", [(), ("bundle",), ("--precision", "int8", "bundle"), ("--wrong", "bundle", "text")], ids=str

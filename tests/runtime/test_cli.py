@@ -730,6 +730,10 @@ def test_help_is_on_stdout(name: str, run: Callable[..., Done]) -> None:
     assert f"setfuse {name}".rstrip() in done.out
 
 
+def test_the_help_of_predict_says_what_stands_for_no_label(run: Callable[..., Done]) -> None:
+    assert "- stands for a text with no label above" in " ".join(run("predict", "--help").out.split())
+
+
 HEAVY = (
     "torch",
     "transformers",

@@ -116,10 +116,17 @@ class Manifest:
             strings = any(variant.takes_strings for variant in self.variants)
             note = "; strings in is for other programs, through onnxruntime-extensions" if strings else ""
             raise VariantNotFound(
-                f"the bundle has no {precision or 'any'}/{target} graph (has: {has}{note}); "
-                "ask for one of these, or export the one you want"
+                f"the bundle has no {precision or 'any'}/{target} graph (has: {has}{note}); {self._advice(precision)}"
             )
         return min(found, key=lambda variant: fastest_first.index(variant.precision))
+
+    def _advice(self, precision: Precision | None) -> str:
+        """Say what to do where there is no graph of a precision for a device: name the device that has one."""
+        for variant in self.variants:
+            if variant.precision is precision and not variant.takes_strings:
+                device = variant.target
+                return f'{precision} is for {device}: pass --device {device} (device="{device}")'
+        return "ask for one of these, or export the one you want"
 
     def to_json(self) -> dict[str, Any]:
         """Give the manifest as `json.dump` takes it, in the form of `FORMAT_VERSION`."""

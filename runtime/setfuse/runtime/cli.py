@@ -49,6 +49,10 @@ def _load(options: argparse.Namespace) -> Classifier:
 
 def _add_predict(parser: argparse.ArgumentParser) -> None:
     _add_loading(parser)
+    parser.epilog = (
+        "Prints a line a text: label, score, text. Of a multi-label bundle all labels with a probability above 0.5 (a "
+        "decision score above 0), commas between them; - stands for a text with no label above that threshold."
+    )
     parser.add_argument(
         "texts", metavar="TEXT", nargs="*", default=[], help="no text: one a line from standard input, blank ones too"
     )
