@@ -36,7 +36,7 @@ from setfuse.export._check_texts import CHECK_TEXTS
 from setfuse.export._encoder_graph import add_encoder
 from setfuse.export._fuse import fuse
 from setfuse.export._graph import FLOAT, INT64, GraphBuilder, tensor_info
-from setfuse.export._layout import FloatLayout
+from setfuse.export._layout import Layout
 from setfuse.export._optimum import PYTHON_VARIABLE, UNBOUNDED, Via, _max_positions, _older_config
 from setfuse.export._oracle import TorchOracle
 from setfuse.export._traced import TracedEncoder, add_traced_encoder, keep_token_embeddings
@@ -202,7 +202,7 @@ def bert_graph(checkpoint: Path) -> onnx.ModelProto:
     encoder = read_checkpoint(checkpoint).encoder
     assert not isinstance(encoder, TracedEncoder)
     graph = GraphBuilder()
-    tokens = add_encoder(graph, FloatLayout(), encoder, "input_ids", "attention_mask", cls_only=False)
+    tokens = add_encoder(graph, Layout(), encoder, "input_ids", "attention_mask", cls_only=False)
     graph.node("Identity", [tokens], "last_hidden_state")
     axes = ("batch", "sequence")
     inputs = [tensor_info(name, INT64, axes) for name in ("input_ids", "attention_mask")]

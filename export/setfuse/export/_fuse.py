@@ -15,7 +15,7 @@ from ._errors import UnsupportedCheckpoint
 from ._fp16 import Fp16Layout
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._heads import add_head
-from ._layout import FloatLayout, Layout
+from ._layout import Layout
 from ._modules_graph import add_modules, add_pooling
 from ._quantize import quantize
 from ._traced import TracedEncoder, add_traced_encoder
@@ -98,7 +98,7 @@ def _encoder_and_layout(
             raise UnsupportedCheckpoint(
                 f"precision: expected fp32 for a {encoder.family} that optimum traced, got {precision}: not supported"
             )
-        return encoder, FloatLayout()
+        return encoder, Layout()
     if precision is Precision.INT8:
         return quantize(encoder, checkpoint, calibration)
-    return encoder, Fp16Layout() if precision is Precision.FP16 else FloatLayout()
+    return encoder, Fp16Layout() if precision is Precision.FP16 else Layout()

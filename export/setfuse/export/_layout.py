@@ -83,17 +83,6 @@ def add_activation(graph: GraphBuilder, x: str, name: str, activation: str) -> s
     return graph.node("Gelu", [x], name, approximate="none" if activation in EXACT_GELU else "tanh")
 
 
-@dataclass(frozen=True)
-class FloatLayout(Layout):
-    """float32 throughout.
-
-    Attributes:
-        takes_mask: As of `Layout`.
-    """
-
-    takes_mask: bool = True
-
-
 @dataclass(frozen=True, slots=True)
 class Range:
     """What calibration saw of one linear's input.
