@@ -706,7 +706,11 @@ def test_a_signal_that_breaks_off_an_import_is_told_as_one(
             raise ImportError(f"{name}: initialization failed") from error
 
     monkeypatch.setattr("importlib.import_module", import_module)
-    assert run("predict", "bundle") == Done(status, "", err)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of `nohup` or `&` would ignore it
+    try:
+        assert run("predict", "bundle") == Done(status, "", err)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_what_libraries_log_is_not_printed() -> None:

@@ -80,9 +80,9 @@ def _explain_head(case: Case) -> list[Reason]:
 
 
 def _explain_alone(case: Case) -> tuple[list[Reason], Explanation | None]:
+    if np.isnan(case.alone.rows).any(axis=1).all():
+        return _explain_no_numbers(case), None
     reasons = run_fails(case)
-    if np.isnan(case.alone.rows).any(axis=1).all():  # nothing to compare the changes with
-        return reasons or [Reason("not_a_number", "the graph answers every text with NaN")], None
     tokens = case.reference.tokens(case.batches, Recipe())
     right = case.predict(tokens, Recipe())
     if right is None:  # not of a checkpoint that the oracle could run
@@ -102,6 +102,13 @@ def _explain_alone(case: Case) -> tuple[list[Reason], Explanation | None]:
         return reasons, alone
     rounding = [reason for look in NUMBERS if (reason := look(case, right))]
     return [*reasons, *(rounding[:1] or [head_or_body(case)])], None
+
+
+def _explain_no_numbers(case: Case) -> list[Reason]:
+    """Explain that there is nothing to compare changes with."""
+    right = case.predict(case.reference.tokens(case.batches, Recipe()), Recipe())
+    swapped = None if right is None else inputs_swapped(case, right)  # a mask of zeros gives NaN, too
+    return run_fails(case) or [swapped or Reason("not_a_number", "the graph answers every text with NaN")]
 
 
 def _explain_in_batch(case: Case, alone: Explanation, so_far: Sequence[Reason]) -> list[Reason]:
