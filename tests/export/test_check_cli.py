@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from setfuse.export import export
+from setfuse.export import check, export
+from setfuse.export._check._cli import _output_lines
 from setfuse.runtime.__main__ import main
 from tests.models import DATA, TEXTS, write_rows
 
@@ -42,7 +43,7 @@ def test_different_is_exit_status_1_with_the_reason(data: str, capsys: pytest.Ca
     assert "why: Normalize is missing" in out
     assert "worst text" in out
     assert err.splitlines()[-1].startswith("setfuse check: ")
-    assert "Normalize is missing" in err
+    assert "Normalize is missing" not in err  # once is enough
 
     assert main([*arguments, "--json"]) == 1
     report = json.loads(capsys.readouterr().out)
@@ -58,14 +59,38 @@ def test_of_int8_the_tolerance_that_fits_is_named(
     arguments = ["check", graph, "--against", str(tiny_checkpoint), "--check-on", data]
 
     assert main(arguments) == 1
-    out, err = capsys.readouterr()
+    out = capsys.readouterr().out
     assert "the graph's weights are int8" in out
     both = re.search(
-        r"with --tolerance (\S+) the two are equal, and so they are with --output (\S+) --tol\w+ (\S+)", err
+        r"with --tolerance (\S+) the two are equal, and so they are with --output (\S+) --tol\w+ (\S+)", out
     )
     assert both is not None
     assert main([*arguments, "--tolerance", both[1]]) == 0
     assert main([*arguments, "--output", both[2], "--tolerance", both[3]]) == 0
+
+
+def test_texts_need_no_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "texts.jsonl").write_text('{"text": "where is it"}\n', encoding="utf-8")
+    data = str(tmp_path / "texts.jsonl")
+
+    assert main(["check", str(SETFIT / "model.onnx"), "--against", str(SETFIT / "checkpoint"), "--check-on", data]) == 1
+    assert "worst text         where is it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("text", "shown"), [("", "(the empty text)"), (" \n", "(blanks only)")])
+def test_a_text_that_cannot_be_seen_is_named(text: str, shown: str) -> None:
+    report = check(SETFIT / "model.onnx", SETFIT / "checkpoint", texts=[text])
+
+    assert f"  worst text         {shown}" in _output_lines(report.outputs[0])
+
+
+def test_the_help_says_the_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["check", "--help"])
+
+    words = " ".join(capsys.readouterr().out.split())
+    assert "texts to compare on, labelled or not" in words
+    assert words.endswith("exit status: 0 equal, 1 different, 2 could not be compared")
 
 
 def test_a_prompt_of_the_users_own(

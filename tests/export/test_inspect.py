@@ -1,6 +1,7 @@
 """`inspect`: counts that can be worked out by hand, of our graphs and of other people's, and the picture."""
 
 import json
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -170,6 +171,30 @@ def test_a_loop_is_looked_into(tmp_path: Path) -> None:
     assert "tokenizer" in draw(Inspection("m.onnx", (found,)))
 
 
+def test_a_graph_with_the_tokenizer_inside_costs_what_the_one_it_repeats_does(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxruntime_extensions")
+    export(tiny_checkpoint, tmp_path / "bundle", ("int8",), strings_in=True)
+
+    int8, strings = inspect(tmp_path / "bundle").graphs
+
+    assert strings.multiply_adds == int8.multiply_adds
+    assert strings.operators_run is not None
+    assert strings.operators_run["ai.onnx.contrib.BertTokenizer"] == 1
+    assert strings.dtypes["int8"] == int8.dtypes["int8"]
+    assert strings.dtypes["string"] == len("".join(json.loads(int8.metadata["setfuse.labels"])))
+    assert strings.bytes_by_part[ModelPart.FEED_FORWARD] == int8.bytes_by_part[ModelPart.FEED_FORWARD]
+    assert ModelPart.OTHER not in strings.bytes_by_part
+    assert blocks_of(strings)[-1].title == "loop over the texts"
+
+    monkeypatch.setitem(sys.modules, "onnxruntime_extensions", None)
+    alone = inspect(tmp_path / "bundle" / "model.strings.onnx").graphs[0]
+    assert alone.operators_run is None
+    assert alone.refusal.startswith("not known: the tokenizer inside needs onnxruntime-extensions; pip install")
+    assert alone.sections[0].bytes == strings.sections[0].bytes > 0
+
+
 def test_another_exporters_trace_has_parts_too(traced: GraphInspection) -> None:
     """Its linears' weights are called `onnx::MatMul_387`, and its head is an operator of ai.onnx.ml."""
     assert traced.operators["ai.onnx.ml.LinearClassifier"] == 1
@@ -283,6 +308,28 @@ def test_the_picture_is_one_svg_with_a_block_for_layers_that_are_alike(inspectio
     assert {"embeddings", "attention", "feed-forward", "head"} <= set(texts)
     assert "prefers-color-scheme: dark" in picture
     assert "href" not in picture
+
+
+def test_blocks_are_named_after_what_is_in_them(inspection: Inspection, tmp_path: Path) -> None:
+    fp32, int8 = (
+        [block.title for block in blocks_of(graph) if not block.title.startswith("layers")]
+        for graph in inspection.graphs
+    )
+    assert fp32 == ["embeddings", "mask", "pooling", "normalize", "head"]
+    assert int8 == ["embeddings", "pooling", "normalize", "head"]  # it takes no mask
+
+    export(make_checkpoint(tmp_path, make_body(tmp_path, family="mpnet"), ("no", "yes")), tmp_path / "bundle")
+    fp32, int8 = ([block.title for block in blocks_of(graph)] for graph in inspect(tmp_path / "bundle").graphs)
+    assert fp32[1] == "mask and positions"
+    assert int8[1] == "positions"
+
+
+def test_titles_and_numbers_stand_apart(inspection: Inspection, traced: GraphInspection) -> None:
+    """A letter of a title is eight units wide at most, on average, and its number stands 212 to the right of it."""
+    titles = [
+        block.title for graph in (*inspection.graphs, traced) for block in blocks_of(graph) if len(block.rows) == 1
+    ]
+    assert max(map(len, [*titles, *ModelPart])) * 8 <= 212
 
 
 def test_names_cannot_break_the_picture(inspection: Inspection) -> None:

@@ -5,7 +5,7 @@ import json
 import sys
 
 from setfuse.export._errors import CheckpointError, ParityError, UnsupportedCheckpoint
-from setfuse.runtime import UsageError, read_rows
+from setfuse.runtime import UsageError, read_texts
 
 from ._report import CheckedOutput, CheckReport
 from ._roles import OutputRole
@@ -14,9 +14,12 @@ from ._run import check
 
 def add_check(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments."""
+    parser.epilog = "exit status: 0 equal, 1 different, 2 could not be compared"
     parser.add_argument("model", metavar="MODEL.onnx", help="any graph from token ids to scores or an embedding")
     parser.add_argument("--against", required=True, metavar="CHECKPOINT", help="the folder that it was made from")
-    parser.add_argument("--check-on", metavar="DATA.jsonl", help="labelled texts to compare on; default: built-in ones")
+    parser.add_argument(
+        "--check-on", metavar="DATA.jsonl", help="texts to compare on, labelled or not; default: built-in"
+    )
     parser.add_argument("--tolerance", type=float, metavar="X", help="largest difference that is equal; default: 1e-5")
     parser.add_argument("--tokenizer", metavar="FILE", help="the graph's tokenizer.json; default: the checkpoint's")
     parser.add_argument("--max-length", type=int, metavar="N", help="tokens that texts are cut to for the graph")
@@ -34,7 +37,7 @@ def run_check(options: argparse.Namespace) -> None:
         ParityError: The graph is not the checkpoint's; exit status 1.
         UsageError: It could not be compared; exit status 2.
     """
-    own_texts = {"texts": [row.text for row in read_rows(options.check_on)]} if options.check_on else {}
+    own_texts = {"texts": read_texts(options.check_on)} if options.check_on else {}
     try:
         report = check(
             options.model,
@@ -54,8 +57,7 @@ def run_check(options: argparse.Namespace) -> None:
         sys.stdout.write("\n".join(_lines(report)) + "\n")
     if not report.equal:
         sys.stdout.flush()
-        why = "; ".join(_why(report))
-        raise ParityError(f"{report.model} does not answer as {report.against} does: {why}")
+        raise ParityError(f"{report.model} does not answer as {report.against} does")  # why is in the report
 
 
 def _lines(report: CheckReport) -> list[str]:
@@ -98,6 +100,6 @@ def _output_lines(output: CheckedOutput) -> list[str]:
     if output.label_agreement is not None:
         lines.append(f"  same label         {output.label_agreement:.1%}")
     if not output.equal:
-        worst = " ".join(output.worst_text.split())
+        worst = " ".join(output.worst_text.split()) or ("(blanks only)" if output.worst_text else "(the empty text)")
         lines.append(f"  worst text         {worst if len(worst) <= 80 else worst[:77] + '...'}")  # noqa: PLR2004 - a line
     return lines

@@ -24,7 +24,7 @@ class ModelPart(StrEnum):
 
 # Looked for in this order in a name in lower case: our names, then those of transformers' modules.
 _RULES = (
-    (ModelPart.TOKENIZER, r"^(text|prompt)(\.(count|ids|number|one|prompted|shape)\b.*)?$"),
+    (ModelPart.TOKENIZER, r"^(text|prompt)(\.(count|ids|input_ids|number|one|prompted|shape)\b.*)?$"),
     (ModelPart.HEAD, r"(^|[./_])(head|logits|probabilities|labels?|classifier|coef|decision\w*|calibration)\b"),
     (ModelPart.POOLING, r"pool(ed|ing)|sentence_embedding|^tokens$"),
     (ModelPart.MODULES, r"normalize|(^|[./])module\.\d+|(^|/)(module|dense|linear)[._]?\d*([./]|$)"),

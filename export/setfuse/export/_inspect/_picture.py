@@ -18,6 +18,12 @@ _LINE = 17
 _HEADER = 74
 _BAR = 130
 
+_SMALL = 1_000
+"""Bytes: constants of fewer that no operator stands beside are not drawn."""
+
+_NORMALIZE = {"ReduceL2", "Max", "Clip", "Div", "Shape", "Expand", "Identity"}
+"""What scaling to unit length is written with."""
+
 _COLOURS = {
     ModelPart.TOKENIZER: "#4f6d7a",
     ModelPart.EMBEDDINGS: "#3b7dd8",
@@ -136,17 +142,27 @@ def blocks_of(graph: GraphInspection) -> list[_Block]:
 
 
 def _outside(graph: GraphInspection, parts: Sequence[ModelPart]) -> list[_Block]:
-    titles = {
-        ModelPart.ATTENTION: "mask and positions",
-        ModelPart.OTHER: "other: shapes, casts, unnamed",
-    }
+    """Give a block to each part outside of the layers, but for a few numbers (shapes) that several layers share."""
     return [
-        _Block(
-            titles.get(section.part, str(section.part)) if section.operators else "shared constants", (_row([section]),)
-        )
+        _Block(_title(section), (_row([section]),))
         for section in graph.sections
-        if section.layer is None and section.part in parts
+        if section.layer is None and section.part in parts and (section.operators or section.bytes >= _SMALL)
     ]
+
+
+def _title(section: Section) -> str:
+    """Name a part outside of the layers after what is in it, in no more letters than there is room for."""
+    operators = section.operators.keys()
+    if not operators:
+        return "shared constants"
+    if section.part is ModelPart.ATTENTION:  # a mask chooses between two numbers, relative positions are a table's rows
+        holds = [name for operator, name in (("Where", "mask"), ("Gather", "positions")) if operator in operators]
+        return " and ".join(holds) or "shared by the layers"
+    if section.part is ModelPart.MODULES and "ReduceL2" in operators and operators <= _NORMALIZE:
+        return "normalize"
+    if section.part is ModelPart.OTHER and "Loop" in operators:
+        return "loop over the texts"
+    return str(section.part)
 
 
 def _row(sections: Sequence[Section]) -> _Row:
@@ -218,7 +234,8 @@ def _draw_block(block: _Block, left: int, top: int, scale: _Scale) -> tuple[list
         )
         lines.append(_text(left + 18, y + 16, name, "text name" if single else "text"))
         right = left + _WIDTH - _BAR - 14
-        lines += _bar(right - _BAR - 16, y + 11, row.bytes / (scale.bytes or 1), megabytes(row.bytes), colour)
+        if row.bytes:
+            lines += _bar(right - _BAR - 16, y + 11, row.bytes / (scale.bytes or 1), megabytes(row.bytes), colour)
         if cost:
             lines += _bar(right, y + 11, cost / scale.multiply_adds, operations(cost), colour)
         for number, line in enumerate(_operator_lines(row.operators)):

@@ -1,7 +1,6 @@
 """What is in a bundle's graphs: operators, bytes and multiply-adds by part."""
 
 import dataclasses
-import importlib
 import tempfile
 from collections import Counter
 from collections.abc import Mapping
@@ -15,7 +14,8 @@ from onnx import TensorProto, helper
 
 from setfuse.export._check._foreign import all_graphs, all_nodes, open_session, read_model
 from setfuse.export._errors import GraphError
-from setfuse.runtime import Manifest, Tensor, UsageError
+from setfuse.export._strings import extensions_library
+from setfuse.runtime import Manifest, MissingExtra, Tensor, UsageError, Variant
 
 from ._cost import NONE, MultiplyAdds, multiply_adds
 from ._parts import ModelPart, PartFinder
@@ -58,7 +58,8 @@ class GraphInspection:
         refusal: Why it does; empty if it does not.
         sections: By layer and part, in the order of the model; their bytes add up to the constants'.
         dtypes: Bytes of constants by element type.
-        multiply_adds: Of one text; None if they could not be counted.
+        multiply_adds: Of one text; None if they could not be counted. A bundle's graph with the tokenizer inside has
+            those of the graph whose classifier it repeats.
         max_length: Tokens of the longest text, where the file or the bundle says so.
         inputs: What it takes.
         outputs: What it gives.
@@ -143,13 +144,16 @@ def inspect(target: str | Path, *, variant: str | None = None) -> Inspection:
     if not path.is_dir():
         if variant is not None:
             raise UsageError(f"variant: expected none for the single file {path}, got {variant!r}")
-        return Inspection(str(target), (_inspect_file(path, "", None),))
+        return Inspection(str(target), (_inspect_file(path, path, "", None),))
     manifest = Manifest.read(path)
     wanted = [one for one in manifest.variants if variant in {None, str(one), str(one.precision), one.file.file}]
     if not wanted:
         has = ", ".join(str(one) for one in manifest.variants)
         raise UsageError(f"variant: expected one of {has}, got {variant!r}")
-    graphs = [_inspect_file(path / one.file.file, str(one), manifest.max_length) for one in wanted]
+    graphs = [
+        _inspect_file(path / one.file.file, path / _takes_ids(one, manifest), str(one), manifest.max_length)
+        for one in wanted
+    ]
     return Inspection(str(target), tuple(graphs))
 
 
@@ -157,10 +161,20 @@ _DIGITS = 10
 """Of a number of tokens; a longer one is damage."""
 
 
-def _inspect_file(path: Path, variant: str, max_length: int | None) -> GraphInspection:
+def _takes_ids(variant: Variant, manifest: Manifest) -> str:
+    """Name the file with the same classifier from token ids on: the variant's own, unless it takes strings."""
+    repeated = [
+        one.file.file
+        for one in manifest.variants
+        if variant.takes_strings and not one.takes_strings and one.precision is variant.precision
+    ]
+    return next(iter(repeated), variant.file.file)
+
+
+def _inspect_file(path: Path, takes_ids: Path, variant: str, max_length: int | None) -> GraphInspection:
     model = read_model(path)
     promised = model_metadata(model).get("setfuse.max_length", "")
-    cost = multiply_adds(path)
+    cost = multiply_adds(takes_ids if takes_ids.is_file() else path)
     operators_run, refusal = _as_run(path)
     return GraphInspection(
         file=path.name,
@@ -192,20 +206,25 @@ def _as_run(path: Path) -> tuple[dict[str, int] | None, str]:
         optimized = Path(folder) / "optimized.onnx"
         try:
             open_session(path, optimized, _library(read_model(path)))
-        except GraphError as error:
+        except (GraphError, MissingExtra) as error:
             return None, str(error)
         return _count(all_nodes(read_model(optimized).graph)), ""
 
 
 def _library(model: onnx.ModelProto) -> str:
-    """Find onnxruntime-extensions, where a graph needs it and it is installed."""
+    """Find onnxruntime-extensions, where a graph needs it.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
     if not any(opset.domain == _EXTENSIONS for opset in model.opset_import):
         return ""
     try:
-        extensions = importlib.import_module("onnxruntime_extensions")  # whose types are not published
-    except ImportError:
-        return ""
-    return str(extensions.get_library_path())
+        return extensions_library()
+    except MissingExtra as error:
+        raise MissingExtra(
+            'not known: the tokenizer inside needs onnxruntime-extensions; pip install "setfuse[strings]"'
+        ) from error
 
 
 def _sections(
@@ -257,14 +276,14 @@ def _count(nodes: list[onnx.NodeProto]) -> dict[str, int]:
 
 
 def _bytes(constant: onnx.TensorProto) -> int:
+    if constant.data_type == TensorProto.STRING:
+        return sum(len(item) for item in constant.string_data)
     return _size(constant.data_type, int(np.prod(constant.dims)))
 
 
 def _size(dtype: int, count: int) -> int:
     if dtype in {TensorProto.INT4, TensorProto.UINT4}:
         return (count + 1) // 2
-    if dtype == TensorProto.STRING:
-        return 0
     return count * np.dtype(helper.tensor_dtype_to_np_dtype(dtype)).itemsize
 
 
