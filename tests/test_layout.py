@@ -74,7 +74,7 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
         "Evaluation HubError InvalidText LabelMetrics Manifest MissingExtra MultiLabelEvaluation MultiLabelRow "
         "NoDecisionScores NoProbabilities OutputExists Parity Precision Prediction Row Scores SetfuseError Target Task "
         "Tensor UnsupportedFormat UsageError Variant VariantNotFound as_rows evaluate evaluate_multi_label find_on_hub "
-        "new_folder push read_multi_label_rows read_rows read_texts require_extra",
+        "naming_hint new_folder push read_multi_label_rows read_rows read_texts require_extra",
     }
     assert done.stdout.split() == expected[stage].split()
 

@@ -24,6 +24,13 @@ from setfuse.export._oracle import TorchOracle
 from setfuse.export._validate import check_interface
 from setfuse.runtime import Classifier, DatasetError, Manifest, OutputExists, Precision, Scores, UsageError
 from setfuse.runtime.__main__ import main
+from tests.models import make_body, make_checkpoint
+
+
+def test_the_card_says_on_what_the_graph_was_compared(tiny_bundle: Path) -> None:
+    card = (tiny_bundle / "README.md").read_text(encoding="utf-8")
+
+    assert f"| {len(CHECK_TEXTS)} built-in texts |" in card
 
 
 def test_a_bundle_holds_what_its_manifest_says(tiny_bundle: Path) -> None:
@@ -186,7 +193,9 @@ def test_labelled_texts_of_the_user_give_the_accuracy_before_and_after(tiny_chec
     assert variant.parity is not None
     assert (variant.parity.texts, variant.parity.checked_on) == (3, "data.jsonl")
     assert variant.parity.accuracy == variant.parity.torch_accuracy == pytest.approx(2 / 3)
-    assert "| 66.7 % |" in (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    card = (tmp_path / "bundle" / "README.md").read_text(encoding="utf-8")
+    assert "| 66.7 % |" in card
+    assert "| 3 texts of data.jsonl |" in card
 
 
 def test_texts_of_the_user_without_labels(tiny_checkpoint: Path, tmp_path: Path) -> None:
@@ -299,6 +308,22 @@ def test_a_full_disk_leaves_nothing_behind(
     assert status == 1
     assert capsys.readouterr().err.endswith("\nsetfuse export: model.onnx: No space left on device\n")
     assert not list(tmp_path.iterdir())
+
+
+def test_labels_that_are_numbers_come_with_how_to_name_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = make_checkpoint(tmp_path, make_body(tmp_path), ("0", "1", "2"))
+    config = checkpoint / "config_setfit.json"
+    arguments = ["export", str(checkpoint), "--precision", "fp32", "--out"]
+
+    assert main([*arguments, str(tmp_path / "numbers")]) == 0
+    hint = f'labels are 0, 1, ...: to name them write {{"labels": [...]}} to {config}'
+    assert f"\n{hint}" in capsys.readouterr().out
+
+    value = json.loads(config.read_text(encoding="utf-8")) if config.exists() else {}
+    config.write_text(json.dumps({**value, "labels": ["late", "lost", "refund"]}), encoding="utf-8")
+    assert main([*arguments, str(tmp_path / "names")]) == 0
+    assert "to name them" not in capsys.readouterr().out
+    assert Manifest.read(tmp_path / "names").labels == ("late", "lost", "refund")
 
 
 def test_an_interface_that_is_not_the_promised_one(tiny_checkpoint: Path) -> None:

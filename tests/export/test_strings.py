@@ -145,6 +145,9 @@ def test_the_bundle_lists_the_texts_that_are_cut_otherwise(bundle: Path) -> None
     card = (bundle / "README.md").read_text(encoding="utf-8")
     assert f"- Not equal: {'; '.join(report['kinds_differ'])}." in card
     assert f"on {len(report['ids_differ'])} of {report['texts']} check texts" in card
+    assert card.count("repeats the weights of") == 1
+    int8 = manifest.variants[-1].precision is Precision.INT8
+    assert card.count('options.add_session_config_entry("session.x64quantprecision", "1")') == int8
 
 
 @needs_extensions
@@ -366,7 +369,11 @@ def test_the_command_line_writes_it_and_the_example_runs_it(
     status = main(["export", str(tiny_checkpoint), "--out", str(bundle), "--strings-in"])
 
     assert not status
-    assert "model.strings.onnx: int8/cpu (strings in)" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "model.strings.onnx: int8/cpu (strings in)" in printed
+    report = Manifest.read(bundle).provenance["strings_in"]
+    assert isinstance(report, dict)
+    assert f"\n  other token ids: {'; '.join(report['kinds_differ'])}\n" in printed
     example = [sys.executable, ROOT / "examples" / "strings" / "classify.py", bundle / "model.strings.onnx"]
     texts = ["where is my parcel", "refund the money please"]
     done = subprocess.run([*example, *texts], capture_output=True, text=True, encoding="utf-8", check=True)

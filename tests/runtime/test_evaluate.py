@@ -107,6 +107,23 @@ def test_an_unknown_label_is_named_with_its_place() -> None:
         evaluate(cast("Classifier", StandIn(["late", "late"])), rows)
 
 
+def test_an_unknown_label_where_labels_are_numbers_comes_with_how_to_name_them() -> None:
+    numbers = ("0", "1", "2")
+
+    with pytest.raises(
+        DatasetError, match=r"found 'late'; labels are 0, 1, \.\.\.: to name them write .* export again$"
+    ):
+        judge(["late"], ["0"], numbers)
+    with pytest.raises(DatasetError, match=r"found 'late'; labels are 0, 1: to name them write .* to CHECKPOINT/conf"):
+        judge_several([("late",)], [()], numbers[:2])
+
+
+@pytest.mark.parametrize("labels", [("1", "2"), ("1", "0"), ("0", "1", "other")], ids=str)
+def test_other_labels_get_no_such_hint(labels: tuple[str, ...]) -> None:
+    with pytest.raises(DatasetError, match=r"found 'late'$"):
+        judge(["late"], [labels[0]], labels)
+
+
 def test_an_unknown_label_of_a_row_from_no_file_is_numbered() -> None:
     with pytest.raises(DatasetError, match=r"^row 2: .* found 'other'"):
         judge(["late", "other"], ["late", "late"])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from setfuse.runtime import Manifest, Variant
+from setfuse.runtime import Manifest, Parity, Precision, Variant
 
 
 def bundle_card(manifest: Manifest) -> str:
@@ -59,19 +59,28 @@ def _row(variant: Variant) -> str:
     )
     difference = f"{parity.max_probability_difference:.1e}, {parity.mean_probability_difference:.1e}"
     agreement = f"{parity.label_agreement:.1%}".replace("%", " %")
-    cells += [f"{parity.texts} {parity.checked_on}", difference, agreement, *accuracies]
+    cells += [_checked_on(parity), difference, agreement, *accuracies]
     return f"| {' | '.join(cells)} |"
 
 
+def _checked_on(parity: Parity) -> str:
+    if parity.checked_on in {"built-in texts", "texts of the caller"}:
+        return f"{parity.texts} {parity.checked_on}"
+    return f"{parity.texts} {'texts' if parity.texts > 1 else 'text'} of {parity.checked_on}"
+
+
 def _notes(variants: Sequence[Variant]) -> str:
-    """Say what was allowed and why weights are there twice, a line each."""
-    notes = [(variant, variant.note) for variant in variants]
+    """Say what was allowed and what else there is to say, a line each; strings in has a section for its own note."""
+    notes = [(variant, variant.note) for variant in variants if not variant.takes_strings]
     notes += [
         (variant, f"allowed: {variant.parity.allowed_mismatch}")
         for variant in variants
         if variant.parity and variant.parity.allowed_mismatch
     ]
     return "".join(f"\n`{variant.file.file}`: {note}\n" for variant, note in notes if note)
+
+
+_EXACT_INT8 = '# On x86 without VNNI: options.add_session_config_entry("session.x64quantprecision", "1")\n'
 
 
 def _strings_in(manifest: Manifest) -> str:
@@ -81,6 +90,7 @@ def _strings_in(manifest: Manifest) -> str:
     if variant is None or not isinstance(report, dict):
         return ""
     outputs = ", ".join(f"`{output.name}`" for output in variant.outputs)
+    exact = _EXACT_INT8 if variant.precision is Precision.INT8 else ""
     return f"""
 ## Strings in: `{variant.file.file}`
 The same classifier with the tokenizer inside (the operator `BertTokenizer` of onnxruntime-extensions), for programs in
@@ -92,7 +102,7 @@ import onnxruntime_extensions
 
 options = onnxruntime.SessionOptions()
 options.register_custom_ops_library(onnxruntime_extensions.get_library_path())
-session = onnxruntime.InferenceSession("path/to/this/folder/{variant.file.file}", options)
+{exact}session = onnxruntime.InferenceSession("path/to/this/folder/{variant.file.file}", options)
 print(session.run(["label"], {{"text": np.array(["a text"], dtype=object)}}))
 ```
 It {variant.note}. Where they differ, so may the answers. Ordinary English, in printable ASCII, gets the

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from setfuse.runtime import Command, OutputExists, Parity, Precision, read_texts
+from setfuse.runtime import Command, Manifest, OutputExists, Parity, Precision, naming_hint, read_texts
 
 from ._calibration_texts import CALIBRATION_TEXTS
 from ._check import add_check, run_check
@@ -55,7 +55,8 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strings-in",
         action="store_true",
-        help="also write model.strings.onnx, with the tokenizer inside, for onnxruntime-extensions",
+        help="also write model.strings.onnx, with the tokenizer inside, for onnxruntime-extensions: BERT-kind "
+        "tokenizers; the same token ids for English and some Western European languages",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace BUNDLE, whole, if it exists")
     parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
@@ -87,15 +88,25 @@ def _export(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(manifest.to_json(), ensure_ascii=False))
         return
+    _print_variants(manifest, options.out)
+    if options.triton:
+        print(f"{model}: a model for Triton; tritonserver --model-repository={options.triton}")
+    hint = naming_hint(manifest.labels, options.checkpoint)
+    if hint:
+        print(hint)
+    print(f'next: setfuse predict {options.out} "a text"')
+
+
+def _print_variants(manifest: Manifest, out: str) -> None:
+    strings = manifest.provenance.get("strings_in")
     for variant in manifest.variants:
-        print(f"{options.out}/{variant.file.file}: {variant}, {variant.file.bytes / 1e6:.1f} MB")
+        print(f"{out}/{variant.file.file}: {variant}, {variant.file.bytes / 1e6:.1f} MB")
         if variant.parity:
             _print_parity(variant.parity)
         if variant.note:
             print(f"  {variant.note}")
-    if options.triton:
-        print(f"{model}: a model for Triton; tritonserver --model-repository={options.triton}")
-    print(f'next: setfuse predict {options.out} "a text"')
+        if variant.takes_strings and isinstance(strings, dict):
+            print(f"  other token ids: {'; '.join(strings['kinds_differ'])}")
 
 
 def _print_parity(parity: Parity) -> None:

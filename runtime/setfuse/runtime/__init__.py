@@ -26,7 +26,7 @@ from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate,
 from ._extras import require_extra
 from ._folders import new_folder
 from ._hub import find_on_hub
-from ._manifest import FORMAT_VERSION, Manifest, Task
+from ._manifest import FORMAT_VERSION, Manifest, Task, naming_hint
 from ._push import push
 from ._variant import BundleFile, Parity, Precision, Scores, Target, Tensor, Variant
 
@@ -67,6 +67,7 @@ __all__ = [
     "evaluate",
     "evaluate_multi_label",
     "find_on_hub",
+    "naming_hint",
     "new_folder",
     "push",
     "read_multi_label_rows",

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ._classifier import Classifier
 from ._dataset import MultiLabelRow, Row
 from ._errors import DatasetError, UsageError
-from ._manifest import Task
+from ._manifest import Task, naming_hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,8 +163,10 @@ def _check_labels(classifier: Classifier, rows: Sequence[tuple[tuple[str, ...], 
         for label in labels:
             if label not in known:
                 place = origin or f"row {number}"
+                hint = naming_hint(classifier.labels)
                 raise DatasetError(
                     f"{place}: expected one of the bundle's labels ({', '.join(classifier.labels)}), found {label!r}"
+                    + (f"; {hint}" if hint else "")
                 )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -25,6 +25,25 @@ class Task(StrEnum):
 
     MULTI_LABEL = "multi-label-classification"
     """Any number: those with a probability above 0.5, or a decision score above 0."""
+
+
+def naming_hint(labels: Sequence[str], checkpoint: str = "CHECKPOINT") -> str:
+    """Say how to name labels that are the numbers of a head's classes.
+
+    Args:
+        labels: A bundle's.
+        checkpoint: What it was exported from.
+
+    Returns:
+        A sentence without a stop; empty unless the labels are `0` to `n - 1`, in this order.
+    """
+    if list(labels) != [str(number) for number in range(len(labels))]:
+        return ""
+    shown = ", ".join([*labels[:2], *(["..."] if len(labels) > 2 else [])])  # noqa: PLR2004 - two show the pattern
+    return (
+        f'labels are {shown}: to name them write {{"labels": [...]}} to {checkpoint}/config_setfit.json, keeping what '
+        "else is there, and export again"
+    )
 
 
 @dataclass(frozen=True, slots=True)
