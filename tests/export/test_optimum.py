@@ -495,7 +495,7 @@ def make_foreign_checkpoint(folder: Path, architecture: str) -> Path:
     vocab = DATA / "vocab.txt"
     make, settings = ARCHITECTURES[architecture]
     tokens = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}
-    words = len(vocab.read_text(encoding="utf-8").split("\n")) - 1
+    words = len(vocab.read_text(encoding="utf-8").split("\n"))  # one more: Qwen2's tokenizer class adds a token
     config = make(vocab_size=words, max_position_embeddings=64, **tokens, **settings)
     with torch.random.fork_rng():
         torch.manual_seed(0)
