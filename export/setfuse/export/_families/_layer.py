@@ -53,3 +53,24 @@ class LayerNames:
             output=weights.linear(f"{layer}.{self.output}", inner, hidden, called=f"{called}.output"),
             norm=weights.norm(f"{layer}.{self.norm}", hidden, epsilon, called=f"{called}.norm"),
         )
+
+    def read_all(
+        self, weights: Weights, source: str, count: int, *, hidden: int, inner: int, epsilon: float
+    ) -> tuple[Layer, ...]:
+        """Read layers that are numbered from 0 on, each with weights of its own.
+
+        Args:
+            weights: The tensors.
+            source: What stands before a layer's number among them.
+            count: How many layers there are.
+            hidden: As of `read`.
+            inner: As of `read`.
+            epsilon: As of `read`.
+
+        Raises:
+            CheckpointError: As `read`.
+        """
+        return tuple(
+            self.read(weights, f"{source}.{number}", f"layer.{number}", hidden=hidden, inner=inner, epsilon=epsilon)
+            for number in range(count)
+        )

@@ -49,16 +49,13 @@ def read_bert_like(config: Config, weights: Weights, *, width: int, padding_id: 
         projection=None
         if width == hidden
         else weights.linear("embeddings_project", width, hidden, called="embeddings.projection"),
-        layers=tuple(
-            LAYER.read(
-                weights,
-                f"encoder.layer.{number}",
-                f"layer.{number}",
-                hidden=hidden,
-                inner=config.integer("intermediate_size"),
-                epsilon=epsilon,
-            )
-            for number in range(config.integer("num_hidden_layers"))
+        layers=LAYER.read_all(
+            weights,
+            "encoder.layer",
+            config.integer("num_hidden_layers"),
+            hidden=hidden,
+            inner=config.integer("intermediate_size"),
+            epsilon=epsilon,
         ),
         heads=config.integer("num_attention_heads"),
         activation=config.choice("hidden_act", ACTIVATIONS),

@@ -31,16 +31,13 @@ def read(config: Config, weights: Weights) -> Encoder:
         padding_id=None,
         embedding_norm=weights.norm("embeddings.LayerNorm", hidden, EPSILON, called="embeddings.norm"),
         projection=None,
-        layers=tuple(
-            LAYER.read(
-                weights,
-                f"transformer.layer.{number}",
-                f"layer.{number}",
-                hidden=hidden,
-                inner=config.integer("hidden_dim"),
-                epsilon=EPSILON,
-            )
-            for number in range(config.integer("n_layers"))
+        layers=LAYER.read_all(
+            weights,
+            "transformer.layer",
+            config.integer("n_layers"),
+            hidden=hidden,
+            inner=config.integer("hidden_dim"),
+            epsilon=EPSILON,
         ),
         heads=config.integer("n_heads"),
         activation=config.choice("activation", ACTIVATIONS),

@@ -40,16 +40,13 @@ def read(config: Config, weights: Weights) -> Encoder:
         padding_id=PADDING_ID,
         embedding_norm=weights.norm("embeddings.LayerNorm", hidden, epsilon, called="embeddings.norm"),
         projection=None,
-        layers=tuple(
-            LAYER.read(
-                weights,
-                f"encoder.layer.{number}",
-                f"layer.{number}",
-                hidden=hidden,
-                inner=config.integer("intermediate_size"),
-                epsilon=epsilon,
-            )
-            for number in range(config.integer("num_hidden_layers"))
+        layers=LAYER.read_all(
+            weights,
+            "encoder.layer",
+            config.integer("num_hidden_layers"),
+            hidden=hidden,
+            inner=config.integer("intermediate_size"),
+            epsilon=epsilon,
         ),
         heads=heads,
         activation=config.choice("hidden_act", ACTIVATIONS),
