@@ -9,6 +9,9 @@ from typing import Any
 
 from ._errors import BenchmarkError
 
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder."""
+
 
 def read_json(path: Path) -> Any:
     """Read a JSON file."""

@@ -13,8 +13,6 @@ from typing import IO, Any, cast
 from ._contenders import Models
 from ._errors import BenchmarkError
 
-ROOT = Path(__file__).resolve().parent.parent
-
 
 class Worker:
     """A contender in its process; it speaks the protocol of `_worker`."""
