@@ -1,12 +1,17 @@
-"""The texts that are timed: sentences of plain words, of an exact number of tokens."""
+"""What is timed: made-up texts of an exact number of tokens, and real ones in their own lengths."""
 
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
 
+import numpy as np
 from tokenizers import Tokenizer
 
+from setfuse.runtime import SetfuseError, read_rows
+
 from ._errors import BenchmarkError
-from ._runner import Case
 
 BATCH = 32
 BATCH_LENGTHS = (8, 40)
@@ -22,6 +27,94 @@ _WORDS = (
     "kind head house service friend father power hour game line end member law car city name team minute idea body "
     "back door office health person art war history party result change morning reason research girl guy moment air"
 ).split()
+
+
+class Kind(StrEnum):
+    """How the texts of a case are asked for."""
+
+    LENGTH = "length"
+    """One made-up text a call, the same one over and over."""
+    BATCH = "batch"
+    """One call with several made-up texts, over and over."""
+    CLOSED = "closed"
+    """Real texts one after the other: the next when the last is answered."""
+    OPEN = "open"
+    """Real texts that arrive at random, whether the last is answered or not: the wait counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One piece of work that every contender is timed on.
+
+    Attributes:
+        name: What the tables call it.
+        kind: How its texts are asked for.
+        texts: Of one call where they are made up; otherwise all of them.
+        tokens: Tokens of each text, special tokens included.
+    """
+
+    name: str
+    kind: Kind
+    texts: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+    @property
+    def per_call(self) -> int:
+        """Texts a call."""
+        return len(self.texts) if self.kind is Kind.BATCH else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    """Real texts.
+
+    Attributes:
+        source: Where they come from.
+        texts: As they are.
+        labels: The right label of each; None where they are not known in the words of the model.
+        tokens: Tokens of each, special tokens included.
+    """
+
+    source: str
+    texts: tuple[str, ...]
+    labels: tuple[str, ...] | None
+    tokens: tuple[int, ...]
+
+    def sample(self, count: int) -> "Corpus":
+        """Take at most so many texts, evenly spaced: the same ones in every run."""
+        if len(self.texts) <= count:
+            return self
+        chosen = np.linspace(0, len(self.texts) - 1, count).round().astype(int).tolist()
+        labels = None if self.labels is None else tuple(self.labels[index] for index in chosen)
+        texts = tuple(self.texts[index] for index in chosen)
+        return Corpus(self.source, texts, labels, tuple(self.tokens[index] for index in chosen))
+
+
+def read_corpus(path: Path, tokenizer: Tokenizer, labels: Sequence[str], *, labelled: bool) -> Corpus:
+    """Read labelled texts, JSON lines with `text` and `label`.
+
+    Args:
+        path: The file.
+        tokenizer: Counts the tokens.
+        labels: Those that the model knows.
+        labelled: Whether the labels must be the model's; otherwise labels that it does not know are ignored.
+
+    Raises:
+        BenchmarkError: The file cannot be read, is empty, or has labels of another model.
+    """
+    try:
+        rows = read_rows(path)
+    except SetfuseError as error:
+        raise BenchmarkError(str(error)) from error
+    unknown = sorted({str(row.label) for row in rows} - set(labels))
+    if unknown and labelled:
+        raise BenchmarkError(
+            f"{path}: expected labels of the model ({', '.join(labels):.120}), found {unknown[0]!r}; "
+            "pass texts with its labels as --texts, or leave them out"
+        )
+    texts = tuple(row.text for row in rows)
+    known = None if unknown else tuple(str(row.label) for row in rows)
+    return Corpus(path.name, texts, known, tuple(_count(tokenizer, text) for text in texts))
 
 
 def make_cases(tokenizer: Tokenizer, max_length: int, lengths: Sequence[int]) -> list[Case]:
@@ -57,11 +150,11 @@ def make_cases(tokenizer: Tokenizer, max_length: int, lengths: Sequence[int]) ->
     def text(length: int) -> str:
         return " ".join(rng.choices(words, k=length - special))
 
-    cases = [Case(f"1 x {length}", (text(length),), length) for length in fitting]
+    cases = [Case(f"1 x {length}", Kind.LENGTH, (text(length),), (length,)) for length in fitting]
     low, high = (min(length, max_length) for length in BATCH_LENGTHS)
-    batch_lengths = [rng.randint(low, high) for _ in range(BATCH)]
-    texts = tuple(text(length) for length in batch_lengths)
-    return [*cases, Case(f"{BATCH} x {low}-{high}", texts, sum(batch_lengths))]
+    tokens = tuple(rng.randint(low, high) for _ in range(BATCH))
+    texts = tuple(text(length) for length in tokens)
+    return [*cases, Case(f"{BATCH} x {low}-{high}", Kind.BATCH, texts, tokens)]
 
 
 def _count(tokenizer: Tokenizer, text: str) -> int:

@@ -1,66 +1,152 @@
-"""A contender's process: start it, ask it, end it."""
+"""A contender's process, seen from outside: start it, ask it, stop it while others work, end it."""
 
 import contextlib
 import json
 import os
+import select
+import signal
 import subprocess
-import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import IO, Any, cast
 
+import numpy as np
+import numpy.typing as npt
+
 from ._contenders import Models
-from ._errors import BenchmarkError
+from ._errors import ContenderFailed
+from ._files import ROOT
+
+CHUNK = 256
+"""Texts a request where all of them are labelled: so that a limit on a call means the same for any number of texts."""
+
+_THREAD_SETTINGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a contender may take before it is killed.
+
+    Attributes:
+        load_s: From the start of its process until its model is loaded.
+        call_s: For an answer, beyond what it was asked to spend.
+    """
+
+    load_s: float = 600
+    call_s: float = 120
 
 
 class Worker:
-    """A contender in its process; it speaks the protocol of `_worker`."""
+    """A contender in its process; it speaks the protocol of `_worker`. Only while it is asked does it run.
 
-    def __init__(self, contender: str, process: subprocess.Popen[str], errors: IO[bytes]) -> None:
-        """Put it together from its parts; callers use `workers`."""
-        self.contender = contender
+    Between two requests the whole process group is stopped, so that no thread of it that waits in a loop takes a
+    processor from the others. Every method raises ContenderFailed where the process died, did not answer in time, or
+    gave something that is no answer.
+    """
+
+    def __init__(self, process: "subprocess.Popen[bytes]", errors: IO[bytes], limits: Limits) -> None:
+        """Put it together from its parts; callers use `start`."""
         self._process = process
-        self._requests = cast("IO[str]", process.stdin)
-        self._answers = cast("IO[str]", process.stdout)
         self._errors = errors
+        self._limits = limits
+        self._unread = b""
 
     def wait(self) -> None:
-        """Wait until the model is loaded.
-
-        Raises:
-            BenchmarkError: The process died.
-        """
-        self._read()
+        """Wait until the model is loaded."""
+        self._read(self._limits.load_s)
 
     def labels(self, texts: Sequence[str]) -> list[str]:
-        """Ask for the labels of some texts.
+        """Ask for the label of each text."""
+        given: list[str] = []
+        for start in range(0, len(texts), CHUNK):
+            chunk = texts[start : start + CHUNK]
+            labels = self._ask(0, do="labels", texts=list(chunk))["labels"]
+            if not isinstance(labels, list) or len(labels) != len(chunk):
+                raise ContenderFailed(f"expected {len(chunk)} labels, one a text, got {labels!r:.80}")
+            given += map(str, labels)
+        return given
 
-        Raises:
-            BenchmarkError: The process died.
-        """
-        return [str(label) for label in self._ask({"texts": list(texts)})["labels"]]
+    def probabilities(self, texts: Sequence[str]) -> npt.NDArray[np.float64] | None:
+        """Ask for the probabilities (texts, labels); None where the contender has none."""
+        given = []
+        for start in range(0, len(texts), CHUNK):
+            chunk = list(texts[start : start + CHUNK])
+            rows = self._ask(0, do="probabilities", texts=chunk)["probabilities"]
+            if rows is None:
+                return None
+            found = np.asarray(rows, dtype=np.float64)
+            if found.ndim != 2 or len(found) != len(chunk):
+                raise ContenderFailed(f"expected probabilities of {len(chunk)} texts, got an array of {found.shape}")
+            given.append(found)
+        return np.concatenate(given)
 
-    def times(self, texts: Sequence[str], seconds: float) -> list[float]:
-        """Have a call repeated for some seconds; give each one's wall time in milliseconds.
+    def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
+        """Have a call repeated for some seconds; give each one's wall time in milliseconds."""
+        return self._milliseconds(self._ask(seconds, do="repeat", texts=list(texts), seconds=seconds))
 
-        Raises:
-            BenchmarkError: The process died.
-        """
-        return [float(ms) for ms in self._ask({"texts": list(texts), "seconds": seconds})["ms"]]
+    def each(self, texts: Sequence[str]) -> list[float]:
+        """Have the texts labelled one after the other; give the wall time of each in milliseconds."""
+        return self._milliseconds(self._ask(0, do="each", texts=list(texts)))
 
-    def _ask(self, request: dict[str, object]) -> dict[str, Any]:
+    def arrivals(self, texts: Sequence[str], at_s: Sequence[float]) -> list[float]:
+        """Have texts arrive at given seconds; give the milliseconds from the arrival of each to its answer."""
+        return self._milliseconds(self._ask(at_s[-1], do="arrivals", texts=list(texts), at_s=list(at_s)))
+
+    def once(self, texts: Sequence[str]) -> tuple[float, float]:
+        """Have all texts labelled in one call; give wall seconds and CPU-seconds of all its threads."""
+        answer = self._ask(0, do="once", texts=list(texts))
+        return float(answer["s"]), float(answer["cpu_s"])
+
+    def idle(self, texts: Sequence[str]) -> float:
+        """Give the CPU-milliseconds that it burns in the second after a call."""
+        return float(self._ask(0, do="idle", texts=list(texts))["cpu_ms"])
+
+    def memory(self) -> tuple[float, float]:
+        """Give its resident memory now and at most so far, in megabytes (10^6)."""
+        answer = self._ask(0, do="memory")
+        return float(answer["rss_mb"]), float(answer["peak_rss_mb"])
+
+    def pause(self) -> None:
+        """Stop the process until it is asked again."""
+        self._signal(signal.SIGSTOP)
+
+    def _milliseconds(self, answer: Mapping[str, Any]) -> list[float]:
+        times = [float(ms) for ms in answer["ms"]]
+        if not times or not all(ms > 0 for ms in times):
+            raise ContenderFailed(f"expected times above 0 ms, got {times!r:.80}")
+        return times
+
+    def _ask(self, seconds: float, **request: object) -> dict[str, Any]:
+        self._signal(signal.SIGCONT)
         with contextlib.suppress(BrokenPipeError):  # told by what it does not answer
-            print(json.dumps(request), file=self._requests, flush=True)
-        return self._read()
+            requests = cast("IO[bytes]", self._process.stdin)
+            requests.write(json.dumps(request).encode() + b"\n")
+            requests.flush()
+        answer = self._read(self._limits.call_s + seconds)
+        self.pause()
+        return answer
 
-    def _read(self) -> dict[str, Any]:
-        line = self._answers.readline()
-        if not line.endswith("\n"):  # nothing, or an answer cut short
-            status = self._process.wait()
-            raise BenchmarkError(f"{self.contender}: its process ended with status {status}: {self._last_words()}")
+    def _read(self, seconds: float) -> dict[str, Any]:
+        answers = cast("IO[bytes]", self._process.stdout).fileno()
+        end = time.monotonic() + seconds
+        while b"\n" not in self._unread:
+            if not select.select([answers], [], [], max(0.0, end - time.monotonic()))[0]:
+                self._signal(signal.SIGKILL)
+                raise ContenderFailed(f"no answer within {seconds:.0f} s: killed")
+            piece = os.read(answers, 1 << 20)
+            if not piece:  # nothing, or an answer cut short
+                status = self._process.wait()
+                raise ContenderFailed(f"its process ended with status {status}: {self._last_words()}")
+            self._unread += piece
+        line, _, self._unread = self._unread.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, number)
 
     def _last_words(self) -> str:
         self._errors.seek(0)
@@ -68,35 +154,27 @@ class Worker:
         return next((line.strip() for line in reversed(lines) if line.strip()), "it said nothing")
 
 
-def worker_command(contender: str, models: Models, threads: int) -> list[str]:
+def worker_command(python: str, contender: str, models: Models, threads: int) -> list[str]:
     """Give the command line that serves one of `CONTENDERS`."""
-    folders = ["--bundle", models.bundle.resolve(), "--checkpoint", models.checkpoint.resolve()]  # it runs in ROOT
-    return [sys.executable, "-m", "benchmarks._worker", contender, *map(str, folders), "--threads", str(threads)]
+    paths = {"--bundle": models.bundle, "--checkpoint": models.checkpoint, "--artefacts": models.artefacts}
+    if models.train is not None:
+        paths["--train"] = models.train
+    arguments = [part for name, path in paths.items() for part in (name, str(path.resolve()))]  # it runs in ROOT
+    return [python, "-m", "benchmarks._worker", contender, *arguments, "--threads", str(threads)]
 
 
 @contextlib.contextmanager
-def workers(commands: Mapping[str, Sequence[str]], threads: int) -> Iterator[list[Worker]]:
-    """Start the contenders' processes, all at once, and end them whatever happens.
+def start(command: Sequence[str], threads: int, limits: Limits) -> Iterator[Worker]:
+    """Start a contender's process, and end it with all that it started, whatever happens.
 
     Args:
-        commands: What starts each contender, run in the project's root.
+        command: What starts it, run in the project's root.
         threads: What the libraries that read it from the environment are told.
+        limits: How long it may take.
 
     Yields:
-        The contenders, loaded, in the order of `commands`.
-
-    Raises:
-        BenchmarkError: One of them died while it loaded.
+        The contender, which may be still loading: see `Worker.wait`.
     """
-    with contextlib.ExitStack() as stack:
-        started = [stack.enter_context(_process(name, command, threads)) for name, command in commands.items()]
-        for worker in started:
-            worker.wait()
-        yield started
-
-
-@contextlib.contextmanager
-def _process(contender: str, command: Sequence[str], threads: int) -> Iterator[Worker]:
     # A file: nobody reads a pipe while calls are timed, and a contender that fills one would stand still for ever.
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
@@ -105,16 +183,17 @@ def _process(contender: str, command: Sequence[str], threads: int) -> Iterator[W
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=ROOT,
-            env={**os.environ, **_settings(threads)},
-            encoding="utf-8",
+            env={**os.environ, **thread_settings(threads), "HF_HUB_OFFLINE": "1"},
+            start_new_session=True,  # a process group of its own, to be stopped and ended as one
         )
         try:
-            yield Worker(contender, process, errors)
+            yield Worker(process, errors, limits)
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.communicate()  # closes the pipes and waits
 
 
-def _settings(threads: int) -> dict[str, str]:
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
-    return {**dict.fromkeys(names, str(threads)), "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}
+def thread_settings(threads: int) -> dict[str, str]:
+    """Give the environment that tells every library the same number of threads."""
+    return {**dict.fromkeys(_THREAD_SETTINGS, str(threads)), "TOKENIZERS_PARALLELISM": "true"}

@@ -1,163 +1,180 @@
-"""Time contenders side by side: the labels compared first, then turn by turn, so that drift hits all alike."""
+"""Time contenders side by side, turn by turn, so that drift hits all alike; one that fails leaves the others running."""
 
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 
-from ._errors import BenchmarkError
+from ._cases import Case, Kind
+from ._errors import ContenderFailed
+from ._results import LatencyRow
+from ._statistics import ratio
+
+STABLE = 0.05
+"""A contender is warm when two turns in a row have medians within this share of each other."""
+MAX_WARM_UPS = 8
+LOAD = 0.5
+"""Texts arrive, where they arrive by themselves, at this share of the rate that the contender can answer them at."""
+
+Turn = TypeVar("Turn")
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One piece of work that every contender is timed on.
+class Roster:
+    """Who is still in the run, and why the others are not."""
 
-    Attributes:
-        name: What the tables call it.
-        texts: The texts of one call.
-        tokens: Tokens of all of them together, special tokens included.
-    """
+    def __init__(self, contenders: Sequence[str]) -> None:
+        """Begin with everyone."""
+        self.running = list(contenders)
+        self.failed: dict[str, str] = {}
 
-    name: str
-    texts: tuple[str, ...]
-    tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """How one contender fared in one case.
-
-    Attributes:
-        contender: Its name.
-        case: The case's name.
-        texts: Texts a call.
-        tokens: Tokens a call.
-        samples: How many calls were timed.
-        p50_ms: Median wall time of a call, text in to label out, in milliseconds.
-        p90_ms: 90th percentile.
-        p99_ms: 99th percentile.
-        ratio: How many times as long as the first contender it takes: median over the rounds of the ratio of the
-            medians within a round.
-        label_agreement: Share of all texts of the run that it gives the first contender's label, 0 to 1.
-    """
-
-    contender: str
-    case: str
-    texts: int
-    tokens: int
-    samples: int
-    p50_ms: float
-    p90_ms: float
-    p99_ms: float
-    ratio: float
-    label_agreement: float
+    def fail(self, contender: str, reason: str) -> None:
+        """Take a contender out of the run."""
+        if contender in self.running:
+            self.running.remove(contender)
+            self.failed[contender] = reason
 
 
-class Subject(Protocol):
+class Timed(Protocol):
     """What can be timed: a contender's process, or a stand-in for one."""
 
-    contender: str
-
-    def labels(self, texts: Sequence[str]) -> list[str]:
-        """Give the label of each text."""
-
-    def times(self, texts: Sequence[str], seconds: float) -> list[float]:
+    def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
         """Repeat a call for some seconds; give each one's wall time in milliseconds."""
 
+    def each(self, texts: Sequence[str]) -> list[float]:
+        """Label the texts one after the other; give each one's wall time in milliseconds."""
 
-def agreement(subjects: Sequence[Subject], cases: Sequence[Case]) -> dict[str, float]:
-    """Compare everybody's labels with the first contender's, before anything is timed.
-
-    Returns:
-        The share of the texts that each contender labels as the first does.
-
-    Raises:
-        BenchmarkError: Two contenders that run the same model differ: what they take for it would mean nothing.
-    """
-    texts = [text for case in cases for text in case.texts]
-    first = subjects[0]
-    expected = _labels(first, texts)
-    shares = {first.contender: 1.0}
-    for subject in subjects[1:]:
-        given = _labels(subject, texts)
-        same = [a == b for a, b in zip(expected, given, strict=True)]
-        if not all(same):
-            index = same.index(False)
-            raise BenchmarkError(
-                f"{subject.contender} says {given[index]!r} where {first.contender} says {expected[index]!r} "
-                f"({len(same) - sum(same)} of {len(same)} texts differ, the first is {texts[index]!r:.60}): "
-                "is the bundle of this checkpoint?"
-            )
-        shares[subject.contender] = sum(same) / len(same)
-    return shares
+    def arrivals(self, texts: Sequence[str], at_s: Sequence[float]) -> list[float]:
+        """Have texts arrive at given seconds; give the milliseconds from the arrival of each to its answer."""
 
 
-def _labels(subject: Subject, texts: Sequence[str]) -> list[str]:
-    labels = subject.labels(texts)
-    if len(labels) != len(texts):
-        raise BenchmarkError(f"{subject.contender}: expected {len(texts)} labels, one a text, got {len(labels)}")
-    return labels
-
-
-def measure(subjects: Sequence[Subject], cases: Sequence[Case], *, rounds: int, seconds: float) -> list[Row]:
-    """Compare the labels, then time every contender on every case, turn by turn.
+def interleave(
+    roster: Roster, rounds: int, turn: Callable[[str, int], Turn], tick: Callable[[], object]
+) -> dict[str, list[Turn]]:
+    """Give every contender a turn a round; who begins rotates.
 
     Args:
-        subjects: Ready to answer; ratios are taken to the first.
-        cases: The work.
-        rounds: How often everybody has a turn at every case; the order of the turns rotates. Before them comes a
-            turn each that is not counted.
-        seconds: Length of a turn.
+        roster: Whose turn it is; one that fails is taken out of it, and of what is returned.
+        rounds: How many.
+        turn: Gives what is measured of a contender in a round.
+        tick: Called after every turn.
+    """
+    taken: dict[str, list[Turn]] = {name: [] for name in roster.running}
+    for number in range(rounds):
+        order = list(roster.running)
+        first = number % max(len(order), 1)
+        for name in (*order[first:], *order[:first]):
+            try:
+                taken[name].append(turn(name, number))
+            except ContenderFailed as error:
+                roster.fail(name, str(error))
+            tick()
+    return {name: turns for name, turns in taken.items() if name in roster.running}
+
+
+def warm_up(subject: Timed, texts: Sequence[str], seconds: float) -> None:
+    """Repeat a call until its time is stable, or `MAX_WARM_UPS` turns are over."""
+    before = np.inf
+    for _ in range(MAX_WARM_UPS):
+        now = float(np.median(subject.repeat(texts, seconds)))
+        if abs(now - before) <= STABLE * now:
+            return
+        before = now
+
+
+def time_case(
+    case: Case,
+    roster: Roster,
+    subject: Callable[[str], Timed],
+    *,
+    rounds: int,
+    seconds: float,
+    closed_ms: Mapping[str, float],
+    tick: Callable[[], object],
+) -> dict[str, list[list[float]]]:
+    """Time every contender in one case.
+
+    Args:
+        case: The work.
+        roster: Who takes part.
+        subject: Gives a contender, ready to answer.
+        rounds: How often everybody has a turn, after one that warms up.
+        seconds: Length of a turn where a call is repeated; real texts take as long as they take.
+        closed_ms: Mean time that each contender takes for a text one after the other: sets the rate at which texts
+            arrive. Read for open cases only.
+        tick: Called after every turn, the warm-up included.
 
     Returns:
-        A row a case and contender, in this order.
-
-    Raises:
-        BenchmarkError: A process died, or the labels differ.
+        Milliseconds of each call, a list a round, of each contender that did not fail.
     """
-    from tqdm import tqdm
+    slices = [range(number, len(case.texts), rounds) for number in range(rounds)]
 
-    shares = agreement(subjects, cases)
-    rows = []
-    turns = len(cases) * (1 + rounds) * len(subjects)
-    with tqdm(total=turns, desc="latency", unit="turn", mininterval=0.1 if sys.stderr.isatty() else 10) as bar:
-        for case in cases:
-            bar.set_postfix_str(case.name, refresh=False)
-            times: dict[str, list[list[float]]] = {subject.contender: [] for subject in subjects}
-            for number in range(1 + rounds):
-                start = number % len(subjects)
-                for subject in (*subjects[start:], *subjects[:start]):
-                    times[subject.contender].append(subject.times(case.texts, seconds))
-                    bar.update()
-            counted = {contender: taken[1:] for contender, taken in times.items()}
-            reference = counted[subjects[0].contender]
-            rows += [summarize(name, case, taken, reference, shares[name]) for name, taken in counted.items()]
-    return rows
+    def warm(name: str, _: int) -> None:
+        warm_up(subject(name), case.texts if case.kind is Kind.BATCH else case.texts[:1], seconds / 2)
+
+    def turn(name: str, number: int) -> list[float]:
+        if case.kind in (Kind.LENGTH, Kind.BATCH):
+            return subject(name).repeat(case.texts, seconds)
+        texts = [case.texts[index] for index in slices[number]]
+        if case.kind is Kind.CLOSED:
+            return subject(name).each(texts)
+        return subject(name).arrivals(texts, arrivals(len(texts), closed_ms[name], seed=number))
+
+    interleave(roster, 1, warm, tick)
+    return interleave(roster, rounds, turn, tick)
 
 
-def summarize(contender: str, case: Case, rounds: list[list[float]], reference: list[list[float]], share: float) -> Row:
+def arrivals(count: int, service_ms: float, *, seed: int) -> list[float]:
+    """Give the seconds at which texts arrive: at random and independently, at `LOAD` of what can be answered.
+
+    Args:
+        count: How many.
+        service_ms: Mean time of an answer.
+        seed: The same one gives the same arrivals, stretched to the service time.
+    """
+    gaps = np.random.default_rng(seed).exponential(service_ms / 1e3 / LOAD, size=count)
+    return [float(second) for second in np.cumsum(gaps)]
+
+
+def latency_row(
+    contender: str,
+    case: Case,
+    rounds: Sequence[Sequence[float]],
+    reference: Sequence[Sequence[float]] | None,
+    *,
+    agreement: float,
+    roof_ms: float | None,
+) -> LatencyRow:
     """Turn the times of one contender in one case into a row.
 
     Args:
         contender: Its name.
         case: What was timed.
         rounds: Milliseconds of each call, a list a round.
-        reference: The same of the first contender, in the same rounds.
-        share: Its label agreement.
+        reference: The same of the contender that it is compared with, in the same rounds.
+        agreement: Its label agreement.
+        roof_ms: How long the model's multiplications of a call take at the machine's peak.
     """
-    p50, p90, p99 = np.percentile(np.concatenate(rounds), [50, 90, 99])
-    ratios = [np.median(own) / np.median(others) for own, others in zip(rounds, reference, strict=True)]
-    return Row(
+    times = np.concatenate(rounds)
+    p50, p90, p99 = np.percentile(times, [50, 90, 99])
+    medians = [float(np.median(own)) for own in rounds]
+    compared = None if reference is None else ratio(medians, [float(np.median(theirs)) for theirs in reference])
+    real = case.kind in (Kind.CLOSED, Kind.OPEN)
+    return LatencyRow(
         contender=contender,
         case=case.name,
-        texts=len(case.texts),
-        tokens=case.tokens,
-        samples=sum(map(len, rounds)),
+        kind=str(case.kind),
+        texts=case.per_call,
+        tokens=sum(case.tokens) / len(case.tokens) * case.per_call,
+        samples=len(times),
         p50_ms=float(p50),
         p90_ms=float(p90),
         p99_ms=float(p99),
-        ratio=float(np.median(ratios)),
-        label_agreement=share,
+        max_ms=float(times.max()),
+        ratio=compared and compared.value,
+        ratio_low=compared and compared.low,
+        ratio_high=compared and compared.high,
+        label_agreement=agreement,
+        roof_share=None if roof_ms is None else roof_ms / float(p50),
+        round_p50_ms=tuple(medians),
+        percentiles_ms=tuple(np.percentile(times, np.arange(101)).tolist()) if real else (),
     )

@@ -1,21 +1,39 @@
 """One contender in a process of its own: reads requests from stdin and answers on stdout, one JSON object a line.
 
-The first answer, {"ready": true}, comes unasked when the model is loaded. {"texts": […]} then gives {"labels": […]};
-{"texts": […], "seconds": s} repeats the call for s seconds, at least `MIN_CALLS` times, and gives {"ms": […]}, the wall
-time of each call in milliseconds.
+The first answer, {"ready": true}, comes unasked when the model is loaded. Then, by the key "do":
+
+| request | answer |
+|---|---|
+| {"do": "labels", "texts": [...]} | {"labels": [...]} |
+| {"do": "probabilities", "texts": [...]} | {"probabilities": [[...]]}, or null where there are none |
+| {"do": "repeat", "texts": [...], "seconds": s} | {"ms": [...]}: the call, repeated for s seconds, at least 3 times |
+| {"do": "each", "texts": [...]} | {"ms": [...]}: a call a text, one after the other |
+| {"do": "arrivals", "texts": [...], "at_s": [...]} | {"ms": [...]}: from each text's arrival to its answer |
+| {"do": "once", "texts": [...]} | {"s": wall, "cpu_s": of all threads}: one call with all texts |
+| {"do": "idle", "texts": [...]} | {"cpu_ms": ...} burnt in the second after a call |
+| {"do": "memory"} | {"rss_mb": ..., "peak_rss_mb": ...}: now, and the largest so far, 10^6 bytes |
+
+The clock runs here, around the call alone: no time of the pipe is in it. Needs nothing but numpy and the contender.
 """
 
 import argparse
+import ctypes
+import importlib
 import json
 import os
+import resource
+import signal
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from ._contenders import CONTENDERS, Contender, Models
+from ._contenders import CONTENDERS, Models, System
 
 MIN_CALLS = 3
+IDLE_SECONDS = 1.0
+_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -24,37 +42,110 @@ def main() -> None:
     parser.add_argument("contender", choices=CONTENDERS)
     parser.add_argument("--bundle", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--artefacts", type=Path, required=True)
+    parser.add_argument("--train", type=Path)
     parser.add_argument("--threads", type=int, required=True)
     options = parser.parse_args()
-    models = Models(options.bundle, options.checkpoint)
-    serve(lambda: CONTENDERS[options.contender](models, options.threads))
+    contender = CONTENDERS[options.contender]
+    models = Models(options.bundle, options.checkpoint, options.artefacts, options.train)
+
+    def load() -> System:
+        module, name = contender.system.split(":")
+        system = getattr(importlib.import_module(f"benchmarks._contenders.{module}"), name)
+        loaded: System = system(models, options.threads, **contender.options)
+        return loaded
+
+    serve(load)
 
 
-def serve(load: Callable[[], Contender]) -> None:
+def serve(load: Callable[[], System]) -> None:
     """Load a contender and answer requests until stdin closes."""
+    _end_with_parent()
     # The answers have the real stdout for themselves; whatever a library prints goes to stderr.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-        contender = load()
+        system = load()
         print(json.dumps({"ready": True}), file=answers, flush=True)
         for line in sys.stdin:
-            print(json.dumps(_answer(contender, json.loads(line))), file=answers, flush=True)
+            request = json.loads(line)
+            print(json.dumps(_ANSWERS[request.pop("do")](system, **request)), file=answers, flush=True)
 
 
-def _answer(contender: Contender, request: dict[str, object]) -> dict[str, object]:
-    texts = request["texts"]
-    if not isinstance(texts, list):
-        raise TypeError(f"expected a list of texts, got {texts!r}")
-    seconds = request.get("seconds")
-    if not isinstance(seconds, int | float):
-        return {"labels": contender.answer(texts)}
+def _end_with_parent() -> None:
+    """Have the kernel end this process with its parent: one that is stopped would not see its stdin close."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _labels(system: System, texts: list[str]) -> dict[str, Any]:
+    return {"labels": system.answer(texts)}
+
+
+def _probabilities(system: System, texts: list[str]) -> dict[str, Any]:
+    probabilities = system.probabilities(texts)
+    return {"probabilities": None if probabilities is None else probabilities.tolist()}
+
+
+def _repeat(system: System, texts: list[str], seconds: float) -> dict[str, Any]:
     times: list[float] = []
     end = time.perf_counter() + seconds
     while len(times) < MIN_CALLS or time.perf_counter() < end:
-        start = time.perf_counter()
-        contender.answer(texts)
-        times.append((time.perf_counter() - start) * 1e3)
+        times.append(_milliseconds(system, texts))
     return {"ms": times}
+
+
+def _each(system: System, texts: list[str]) -> dict[str, Any]:
+    return {"ms": [_milliseconds(system, [text]) for text in texts]}
+
+
+def _milliseconds(system: System, texts: list[str]) -> float:
+    start = time.perf_counter()
+    system.answer(texts)
+    return (time.perf_counter() - start) * 1e3
+
+
+def _arrivals(system: System, texts: list[str], at_s: list[float]) -> dict[str, Any]:
+    start = time.perf_counter()
+    times = []
+    for text, arrival in zip(texts, at_s, strict=True):
+        early = start + arrival - time.perf_counter()
+        if early > 0:
+            time.sleep(early)
+        system.answer([text])
+        times.append((time.perf_counter() - start - arrival) * 1e3)
+    return {"ms": times}
+
+
+def _once(system: System, texts: list[str]) -> dict[str, Any]:
+    start, cpu = time.perf_counter(), time.process_time()
+    system.answer(texts)
+    return {"s": time.perf_counter() - start, "cpu_s": time.process_time() - cpu}
+
+
+def _idle(system: System, texts: list[str]) -> dict[str, Any]:
+    system.answer(texts)
+    cpu = time.process_time()
+    time.sleep(IDLE_SECONDS)
+    return {"cpu_ms": (time.process_time() - cpu) * 1e3}
+
+
+def _memory(_system: System) -> dict[str, Any]:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    statm = Path("/proc/self/statm")
+    pages = int(statm.read_text(encoding="ascii").split()[1]) if statm.is_file() else None
+    return {"rss_mb": peak if pages is None else pages * resource.getpagesize() / 1e6, "peak_rss_mb": peak}
+
+
+_ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "labels": _labels,
+    "probabilities": _probabilities,
+    "repeat": _repeat,
+    "each": _each,
+    "arrivals": _arrivals,
+    "once": _once,
+    "idle": _idle,
+    "memory": _memory,
+}
 
 
 if __name__ == "__main__":

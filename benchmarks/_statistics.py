@@ -1,0 +1,47 @@
+"""Ratios of interleaved measurements, and how sure they are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How one contender compares with another.
+
+    Attributes:
+        value: Median over the rounds of the ratio within a round.
+        low: Lower end of its 95 % bootstrap confidence interval; equal to `value` where there is one round only.
+        high: Its upper end.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+def ratio(own: Sequence[float], reference: Sequence[float]) -> Ratio:
+    """Compare two contenders round by round: what slows a round down slows both, and leaves the ratio as it was.
+
+    Args:
+        own: One figure a round.
+        reference: The other's, of the same rounds.
+    """
+    within = np.asarray(own) / np.asarray(reference)
+    value = float(np.median(within))
+    if len(within) < 2 or np.ptp(within) == 0:
+        return Ratio(value, value, value)
+    from scipy.stats import bootstrap
+
+    interval = bootstrap(
+        (within,),
+        np.median,
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        vectorized=True,
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    return Ratio(value, float(interval.low), float(interval.high))
