@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from tokenizers import Tokenizer
 
-from setfuse.runtime import SetfuseError, read_rows
+from setfuse.runtime import SetfuseError, read_rows, read_texts
 
 from ._errors import BenchmarkError
 
@@ -73,12 +73,14 @@ class Corpus:
         texts: As they are.
         labels: The right label of each; None where they are not known in the words of the model.
         tokens: Tokens of each, special tokens included.
+        note: Why there are no labels; empty where there are.
     """
 
     source: str
     texts: tuple[str, ...]
     labels: tuple[str, ...] | None
     tokens: tuple[int, ...]
+    note: str = ""
 
     def sample(self, count: int) -> "Corpus":
         """Take at most so many texts, evenly spaced: the same ones in every run."""
@@ -87,34 +89,37 @@ class Corpus:
         chosen = np.linspace(0, len(self.texts) - 1, count).round().astype(int).tolist()
         labels = None if self.labels is None else tuple(self.labels[index] for index in chosen)
         texts = tuple(self.texts[index] for index in chosen)
-        return Corpus(self.source, texts, labels, tuple(self.tokens[index] for index in chosen))
+        return Corpus(self.source, texts, labels, tuple(self.tokens[index] for index in chosen), self.note)
 
 
-def read_corpus(path: Path, tokenizer: Tokenizer, labels: Sequence[str], *, labelled: bool) -> Corpus:
-    """Read labelled texts, JSON lines with `text` and `label`.
+def read_corpus(path: Path, tokenizer: Tokenizer, labels: Sequence[str]) -> Corpus:
+    """Read texts, JSON lines with `text` and, for the accuracy, `label`.
 
     Args:
         path: The file.
         tokenizer: Counts the tokens.
         labels: Those that the model knows.
-        labelled: Whether the labels must be the model's; otherwise labels that it does not know are ignored.
+
+    Returns:
+        The texts; without labels where these are missing or not the model's, which `note` then says.
 
     Raises:
-        BenchmarkError: The file cannot be read, is empty, or has labels of another model.
+        BenchmarkError: The file cannot be read, or has no texts.
     """
     try:
-        rows = read_rows(path)
+        texts = tuple(read_texts(path))
     except SetfuseError as error:
         raise BenchmarkError(str(error)) from error
-    unknown = sorted({str(row.label) for row in rows} - set(labels))
-    if unknown and labelled:
-        raise BenchmarkError(
-            f"{path}: expected labels of the model ({', '.join(labels):.120}), found {unknown[0]!r}; "
-            "pass texts with its labels as --texts, or leave them out"
-        )
-    texts = tuple(row.text for row in rows)
-    known = None if unknown else tuple(str(row.label) for row in rows)
-    return Corpus(path.name, texts, known, tuple(_count(tokenizer, text) for text in texts))
+    tokens = tuple(_count(tokenizer, text) for text in texts)
+    try:
+        known = tuple(str(row.label) for row in read_rows(path))
+    except SetfuseError as error:
+        return Corpus(path.name, texts, None, tokens, f"no accuracy was measured: {error}")
+    unknown = sorted(set(known) - set(labels))
+    if unknown:
+        note = f"no accuracy was measured: {path.name} has the label {unknown[0]!r}, which the model does not know"
+        return Corpus(path.name, texts, None, tokens, note)
+    return Corpus(path.name, texts, known, tokens)
 
 
 def make_cases(tokenizer: Tokenizer, max_length: int, lengths: Sequence[int]) -> list[Case]:

@@ -1,0 +1,104 @@
+"""A run from checks to files: what is asked for, what is measured, what is written."""
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from setfuse.runtime import Manifest, require_extra
+
+from ._cases import make_cases, read_corpus
+from ._contenders import CONTENDERS, Models
+from ._environment import environment, noise, usable_cores, usage, warnings_of
+from ._errors import BenchmarkError
+from ._files import ROOT, check_writable
+from ._journal import Journal
+from ._plan import QUICK, Measure, Plan
+from ._process import Limits
+from ._report import write_report
+from ._results import Results
+from ._steps import Steps
+
+DEMO_TEXTS = ROOT / "benchmarks" / "data" / "support_desk" / "test.jsonl"
+
+
+def run(
+    models: Models,
+    out: Path,
+    plan: Plan,
+    *,
+    measures: Sequence[Measure] = tuple(Measure),
+    only: Sequence[str] = tuple(CONTENDERS),
+    texts: Path | None = None,
+    threads: int = 1,
+    limits: Limits = Limits(),
+    fresh: bool = False,
+) -> Results:
+    """Measure, and write `results.json`, the report, its page and its plots into a folder.
+
+    A run that was interrupted goes on where it was, if it is asked for again in the same words.
+
+    Args:
+        models: The bundle, the checkpoint that it was exported from, and the checkpoint's other forms.
+        out: The folder; made if need be, other files in it are left alone.
+        plan: How much.
+        measures: Of what.
+        only: The contenders.
+        texts: Real texts (JSONL); None for those of the demo.
+        threads: For every contender.
+        limits: How long a contender may take.
+        fresh: Start over where an interrupted run is found.
+
+    Returns:
+        What was measured.
+
+    Raises:
+        BenchmarkError: The models, the texts or the folder cannot be used, there are too few processors, torch's own
+            labels cannot be had, or the bundle is not the checkpoint's.
+        SetfuseError: A package is missing, or the bundle cannot be read.
+    """
+    require_extra("bench", "benchmarks")
+    check_writable(out)
+    if threads > usable_cores():
+        raise BenchmarkError(f"expected at most {usable_cores()} threads, the processors that are here, got {threads}")
+    manifest = Manifest.read(models.bundle)
+    tokenizer = Tokenizer.from_buffer(manifest.tokenizer.read(models.bundle))
+    corpus = read_corpus(texts or DEMO_TEXTS, tokenizer, manifest.labels).sample(plan.labelled_texts)
+    settings = {
+        "measures": [str(measure) for measure in measures],
+        "threads": threads,
+        "all_threads": max(threads_of(plan, threads)),
+        "quick": plan == QUICK,
+        "texts": len(corpus.texts),
+        "texts_source": corpus.source,
+        **dataclasses.asdict(plan),
+        **dataclasses.asdict(limits),
+    }
+    named = [name for name in CONTENDERS if name in only]
+    asked: dict[str, object] = {**settings, "contenders": named, "artefacts": str(models.artefacts), "bundle": [variant.file.sha256 for variant in manifest.variants]}
+    asked["corpus"] = hashlib.sha256("\0".join(corpus.texts).encode("utf-8", "surrogatepass")).hexdigest()
+    journal = Journal(out / "journal.jsonl", asked, fresh=fresh)
+    steps = Steps(models, plan, named, threads, limits, corpus, journal)
+    before, found = usage(), environment()
+    if journal.finished:
+        print(f"going on with an interrupted run: {journal.finished} steps were finished", file=sys.stderr)
+    measured = steps.measure(measures, make_cases(tokenizer, manifest.max_length, plan.lengths))
+    found |= noise(before, usage())
+    results = Results(
+        environment=found,
+        settings=settings,
+        model={"labels": list(manifest.labels), "provenance": dict(manifest.provenance)},
+        warnings=(*warnings_of(found, measured.rows, threads), *((corpus.note,) if corpus.note else ())),
+        roof=measured.roof,
+        contenders=measured.contenders,
+        rows=measured.rows,
+        throughput=measured.throughput,
+        footprint=measured.footprint,
+    )
+    results.write(out / "results.json")
+    write_report(results, out)
+    journal.close()
+    return results
