@@ -118,13 +118,13 @@ class Worker:
             raise ContenderFailed(f"expected times above 0 ms, got {times!r:.80}")
         return times
 
-    def _ask(self, seconds: float, **request: object) -> dict[str, Any]:
+    def _ask(self, spend_s: float, /, **request: object) -> dict[str, Any]:
         self._signal(signal.SIGCONT)
         with contextlib.suppress(BrokenPipeError):  # told by what it does not answer
             requests = cast("IO[bytes]", self._process.stdin)
             requests.write(json.dumps(request).encode() + b"\n")
             requests.flush()
-        answer = self._read(self._limits.call_s + seconds)
+        answer = self._read(self._limits.call_s + spend_s)
         self.pause()
         return answer
 
@@ -134,7 +134,7 @@ class Worker:
         while b"\n" not in self._unread:
             if not select.select([answers], [], [], max(0.0, end - time.monotonic()))[0]:
                 self._signal(signal.SIGKILL)
-                raise ContenderFailed(f"no answer within {seconds:.0f} s: killed")
+                raise ContenderFailed(f"no answer within {seconds:g} s: killed")
             piece = os.read(answers, 1 << 20)
             if not piece:  # nothing, or an answer cut short
                 status = self._process.wait()

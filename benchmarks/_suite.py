@@ -12,7 +12,7 @@ from setfuse.runtime import Manifest, require_extra
 
 from ._cases import make_cases, read_corpus
 from ._contenders import CONTENDERS, Models
-from ._environment import environment, noise, usable_cores, usage, warnings_of
+from ._environment import environment, noise, usable_cores, usage
 from ._errors import BenchmarkError
 from ._files import ROOT, check_writable
 from ._journal import Journal
@@ -21,6 +21,7 @@ from ._process import Limits
 from ._report import write_report
 from ._results import Results
 from ._steps import Steps
+from ._warnings import warnings_of
 
 DEMO_TEXTS = ROOT / "benchmarks" / "data" / "support_desk" / "test.jsonl"
 
@@ -70,7 +71,7 @@ def run(
     settings = {
         "measures": [str(measure) for measure in measures],
         "threads": threads,
-        "all_threads": max(threads_of(plan, threads)),
+        "all_threads": usable_cores() if plan.all_threads else threads,
         "quick": plan == QUICK,
         "texts": len(corpus.texts),
         "texts_source": corpus.source,
@@ -78,8 +79,14 @@ def run(
         **dataclasses.asdict(limits),
     }
     named = [name for name in CONTENDERS if name in only]
-    asked: dict[str, object] = {**settings, "contenders": named, "artefacts": str(models.artefacts), "bundle": [variant.file.sha256 for variant in manifest.variants]}
-    asked["corpus"] = hashlib.sha256("\0".join(corpus.texts).encode("utf-8", "surrogatepass")).hexdigest()
+    asked = {
+        **settings,
+        "contenders": named,
+        "artefacts": str(models.artefacts),
+        "bundle": [variant.file.sha256 for variant in manifest.variants],
+        "corpus": hashlib.sha256("\0".join(corpus.texts).encode("utf-8", "surrogatepass")).hexdigest(),
+        "cpu": environment()["cpu"],
+    }
     journal = Journal(out / "journal.jsonl", asked, fresh=fresh)
     steps = Steps(models, plan, named, threads, limits, corpus, journal)
     before, found = usage(), environment()
@@ -91,7 +98,7 @@ def run(
         environment=found,
         settings=settings,
         model={"labels": list(manifest.labels), "provenance": dict(manifest.provenance)},
-        warnings=(*warnings_of(found, measured.rows, threads), *((corpus.note,) if corpus.note else ())),
+        warnings=(*warnings_of(found, measured.rows), *((corpus.note,) if corpus.note else ())),
         roof=measured.roof,
         contenders=measured.contenders,
         rows=measured.rows,

@@ -130,10 +130,14 @@ def _idle(system: System, texts: list[str]) -> dict[str, Any]:
 
 
 def _memory(_system: System) -> dict[str, Any]:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    statm = Path("/proc/self/statm")
-    pages = int(statm.read_text(encoding="ascii").split()[1]) if statm.is_file() else None
-    return {"rss_mb": peak if pages is None else pages * resource.getpagesize() / 1e6, "peak_rss_mb": peak}
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # bytes on macOS
+        return {"rss_mb": peak, "peak_rss_mb": peak}
+    # Not Linux's ru_maxrss: a process that was started by a larger one inherits that one's.
+    lines = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
+    rss, peak = (int(lines[key].split()[0]) * 1024 / 1e6 for key in ("VmRSS", "VmHWM"))
+    return {"rss_mb": rss, "peak_rss_mb": peak}
 
 
 _ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {

@@ -1,13 +1,14 @@
 """The texts that are timed have the tokens that the tables say."""
 
+import json
 from pathlib import Path
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from benchmarks._cases import _WORDS, BATCH, BATCH_LENGTHS, make_cases
+from benchmarks._cases import _WORDS, BATCH, BATCH_LENGTHS, Corpus, make_cases, read_corpus
 from benchmarks._errors import BenchmarkError
-from benchmarks.latency import FULL, QUICK
+from benchmarks._plan import FULL, QUICK
 from tests.models import MAX_LENGTH
 
 
@@ -36,12 +37,12 @@ def test_each_text_has_exactly_the_stated_tokens(kind: str, request: pytest.Fixt
     def count(text: str) -> int:
         return len(tokenizer.encode(text).ids)
 
-    assert [(case.name, case.tokens) for case in singles] == [("1 x 8", 8), ("1 x 16", 16), ("1 x 32", 32)]
+    assert [(case.name, case.tokens) for case in singles] == [("1 x 8", (8,)), ("1 x 16", (16,)), ("1 x 32", (32,))]
     assert [[count(text) for text in case.texts] for case in singles] == [[8], [16], [32]]
     counts = [count(text) for text in batch.texts]
     assert batch.name == "32 x 8-40"
     assert len(counts) == BATCH
-    assert sum(counts) == batch.tokens
+    assert tuple(counts) == batch.tokens
     assert all(BATCH_LENGTHS[0] <= length <= BATCH_LENGTHS[1] for length in counts)
     assert len(set(counts)) > BATCH // 4, "expected mixed lengths"
 
@@ -87,3 +88,51 @@ def test_a_tokenizer_without_english_words_is_refused() -> None:
 
     with pytest.raises(BenchmarkError, match=r"plain English words as tokens, but this one has only 0 of 108"):
         make_cases(tokenizer, MAX_LENGTH, QUICK.lengths)
+
+
+def write(path: Path, *rows: dict[str, object]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_real_texts_keep_their_labels_and_count_their_tokens(word_pieces: Tokenizer, tmp_path: Path) -> None:
+    path = write(tmp_path / "t.jsonl", {"text": "the day", "label": "late"}, {"text": "day", "label": "lost"})
+
+    corpus = read_corpus(path, word_pieces, ["late", "lost", "refund"])
+
+    assert corpus == Corpus("t.jsonl", ("the day", "day"), ("late", "lost"), (4, 3))
+
+
+@pytest.mark.parametrize(
+    ("row", "note"),
+    [
+        ({"text": "x", "label": "other"}, "has the label 'other', which the model does not know"),
+        ({"text": "x"}, "no accuracy was measured: "),
+    ],
+)
+def test_labels_that_are_missing_or_foreign_cost_the_accuracy_and_nothing_else(
+    row: dict[str, object], note: str, word_pieces: Tokenizer, tmp_path: Path
+) -> None:
+    corpus = read_corpus(write(tmp_path / "t.jsonl", row), word_pieces, ["late"])
+
+    assert (corpus.texts, corpus.labels) == (("x",), None)
+    assert note in corpus.note
+
+
+@pytest.mark.parametrize("content", [None, "", "no json", '{"text": 3}'])
+def test_a_file_without_texts_is_refused(content: str | None, word_pieces: Tokenizer, tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    if content is not None:
+        path.write_text(content, encoding="utf-8")
+
+    with pytest.raises(BenchmarkError, match=r"t\.jsonl"):
+        read_corpus(path, word_pieces, ["late"])
+
+
+def test_a_sample_is_spread_over_all_texts_and_the_same_every_time() -> None:
+    corpus = Corpus("x", tuple("abcdefghij"), tuple("0123456789"), tuple(range(10)))
+
+    assert corpus.sample(4) == Corpus("x", ("a", "d", "g", "j"), ("0", "3", "6", "9"), (0, 3, 6, 9))
+    assert corpus.sample(10) == corpus
+    assert corpus.sample(99) is corpus
+    assert Corpus("x", ("a", "b"), None, (1, 2)).sample(1).texts == ("a",)

@@ -1,140 +1,214 @@
-"""Agreement of the labels, the order of the turns, and what becomes of the times."""
+"""The order of the turns, the warm-up, and what becomes of the times."""
 
-import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from benchmarks._errors import BenchmarkError
-from benchmarks._runner import Case, agreement, measure, summarize
+from benchmarks._cases import Case, Kind
+from benchmarks._errors import ContenderFailed
+from benchmarks._runner import LOAD, MAX_WARM_UPS, Roster, arrivals, interleave, latency_row, time_case, warm_up
 
-CASES = (Case("1 x 3", ("a b c",), 3), Case("2 x 2", ("late is", "it not"), 4))
+LENGTH = Case("1 x 3", Kind.LENGTH, ("a b c",), (3,))
+BATCH = Case("2 x 2", Kind.BATCH, ("late is", "it not"), (2, 4))
+CLOSED = Case("real texts", Kind.CLOSED, ("a", "b", "c", "d", "e"), (3, 4, 5, 6, 7))
+OPEN = Case("real texts, open loop", Kind.OPEN, ("a", "b", "c", "d"), (3, 4, 5, 6))
+
+
+class Machine:
+    """A clock for all stand-ins; it slows down as it goes."""
+
+    def __init__(self, drift: float = 0.0) -> None:
+        self.turns = 0
+        self._drift = drift
+
+    def slowness(self) -> float:
+        self.turns += 1
+        return 1 + self._drift * self.turns
 
 
 class StandIn:
-    """Answers as it is told to, and writes its turns into a diary that all share."""
+    """Takes a known time on a machine, and writes its turns into a diary that all share."""
 
-    def __init__(
-        self,
-        contender: str,
-        diary: list[tuple[str, str]],
-        *,
-        label: Callable[[str], str] = str.upper,
-        turns: Sequence[Sequence[float]] = ((1.0, 2.0, 3.0),),
-    ) -> None:
-        self.contender = contender
+    def __init__(self, name: str, diary: list[tuple[str, ...]], ms: float = 1.0, machine: Machine | None = None) -> None:
+        self._name = name
         self._diary = diary
-        self._label = label
-        self._turns = itertools.cycle(turns)
+        self._ms = ms
+        self._machine = machine or Machine()
 
-    def labels(self, texts: Sequence[str]) -> list[str]:
-        self._diary.append((self.contender, "labels"))
-        return [self._label(text) for text in texts]
+    def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
+        self._diary.append((self._name, "repeat", f"{seconds:g}", *texts))
+        return [self._ms * self._machine.slowness()] * 3
 
-    def times(self, texts: Sequence[str], seconds: float) -> list[float]:
-        assert seconds == 0.5
-        self._diary.append((self.contender, " | ".join(texts)))
-        return list(next(self._turns))
+    def each(self, texts: Sequence[str]) -> list[float]:
+        self._diary.append((self._name, "each", *texts))
+        return [self._ms * self._machine.slowness()] * len(texts)
 
-
-class NeverTimed(StandIn):
-    def times(self, texts: Sequence[str], seconds: float) -> list[float]:
-        raise AssertionError(f"timed {texts} for {seconds} s before the labels were compared")
+    def arrivals(self, texts: Sequence[str], at_s: Sequence[float]) -> list[float]:
+        self._diary.append((self._name, "arrivals", *texts, f"{at_s[-1]:.9f}"))
+        return [self._ms] * len(texts)
 
 
-def test_percentiles_are_numpys_over_all_calls_of_all_rounds() -> None:
+def timed(
+    case: Case, subjects: dict[str, StandIn], rounds: int, closed_ms: dict[str, float] | None = None
+) -> dict[str, list[list[float]]]:
+    return time_case(
+        case,
+        Roster(list(subjects)),
+        subjects.__getitem__,
+        rounds=rounds,
+        seconds=0.5,
+        closed_ms=closed_ms or {},
+        tick=lambda: None,
+    )
+
+
+def test_everybody_has_a_turn_a_round_and_who_begins_rotates() -> None:
+    order: list[str] = []
+    ticks: list[None] = []
+
+    taken = interleave(
+        Roster(["a", "b", "c"]), 4, lambda name, number: order.append(name) or number, lambda: ticks.append(None)
+    )
+
+    assert "".join(order) == "abc" "bca" "cab" "abc"
+    assert taken == {name: [0, 1, 2, 3] for name in "abc"}
+    assert len(ticks) == 12
+
+
+def test_who_fails_is_out_with_the_reason_and_the_others_go_on() -> None:
+    roster = Roster(["a", "b", "c"])
+    turns: list[tuple[str, int]] = []
+
+    def turn(name: str, number: int) -> int:
+        turns.append((name, number))
+        if (name, number) == ("b", 1):
+            raise ContenderFailed("no answer")
+        return number
+
+    taken = interleave(roster, 3, turn, lambda: None)
+
+    assert taken == {"a": [0, 1, 2], "c": [0, 1, 2]}
+    assert roster.running == ["a", "c"]
+    assert roster.failed == {"b": "no answer"}
+    assert ("b", 2) not in turns
+
+
+def test_nobody_left_is_no_error() -> None:
+    def turn(name: str, number: int) -> int:
+        raise ContenderFailed(f"{name} {number}")
+
+    assert interleave(Roster(["a"]), 3, turn, lambda: None) == {}
+    assert interleave(Roster([]), 3, turn, lambda: None) == {}
+
+
+@pytest.mark.parametrize(
+    ("medians", "expected"),
+    [
+        ([10.0, 10.2], 2),
+        ([90.0, 50.0, 30.0, 12.0, 11.9], 5),
+        ([2.0**-number for number in range(20)], MAX_WARM_UPS),
+        ([1.0, 1.06, 1.12, 1.13], 4),
+    ],
+    ids=["at once", "compiles", "never", "creeps"],
+)
+def test_a_contender_is_warm_when_two_turns_agree(medians: list[float], expected: int) -> None:
+    calls: list[float] = []
+
+    class Warming(StandIn):
+        def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
+            calls.append(seconds)
+            return [medians[len(calls) - 1]]
+
+    warm_up(Warming("a", []), ["x"], 0.1)
+
+    assert len(calls) == expected
+
+
+def test_nothing_of_the_warm_up_is_counted() -> None:
+    diary: list[tuple[str, ...]] = []
+    subjects = {name: StandIn(name, diary, ms) for name, ms in (("a", 1.0), ("b", 2.0))}
+
+    taken = timed(LENGTH, subjects, rounds=2)
+
+    assert taken == {"a": [[1.0] * 3] * 2, "b": [[2.0] * 3] * 2}
+    warm = [entry for entry in diary if entry[2] == "0.25"]
+    assert diary[: len(warm)] == warm, "the warm-up comes first"
+    assert [entry[0] for entry in diary[len(warm) :]] == ["a", "b", "b", "a"]
+
+
+def test_a_batch_is_one_call_and_real_texts_are_dealt_out_to_the_rounds() -> None:
+    diary: list[tuple[str, ...]] = []
+
+    timed(BATCH, {"a": StandIn("a", diary)}, rounds=1)
+    closed = timed(CLOSED, {"a": StandIn("a", diary)}, rounds=2)
+
+    assert ("a", "repeat", "0.5", "late is", "it not") in diary
+    assert [entry[2:] for entry in diary if entry[1] == "each"] == [("a", "c", "e"), ("b", "d")]
+    assert [len(times) for times in closed["a"]] == [3, 2]
+
+
+def test_texts_arrive_at_half_of_what_each_can_answer() -> None:
+    diary: list[tuple[str, ...]] = []
+    subjects = {name: StandIn(name, diary) for name in "ab"}
+
+    timed(OPEN, subjects, rounds=1, closed_ms={"a": 1.0, "b": 10.0})
+
+    last = {entry[0]: float(entry[-1]) for entry in diary if entry[1] == "arrivals"}
+    assert last["b"] == pytest.approx(10 * last["a"]), "the same arrivals, stretched to what it can answer"
+    many = arrivals(20_000, 4.0, seed=3)
+    assert many == sorted(many)
+    assert many[-1] / len(many) == pytest.approx(4e-3 / LOAD, rel=0.03)
+    assert many == arrivals(20_000, 4.0, seed=3)
+
+
+@pytest.mark.parametrize("drift", [0.0, 0.05])
+def test_drift_is_in_the_milliseconds_and_not_in_the_ratio(drift: float) -> None:
+    machine = Machine(drift)
+    diary: list[tuple[str, ...]] = []
+    subjects = {name: StandIn(name, diary, ms, machine) for name, ms in (("ours", 2.0), ("theirs", 5.0))}
+
+    taken = timed(LENGTH, subjects, rounds=20)
+
+    row = latency_row("theirs", LENGTH, taken["theirs"], taken["ours"], agreement=1.0, roof_ms=None)
+    assert row.ratio is not None
+    assert row.ratio_low is not None
+    assert row.ratio_high is not None
+    assert row.ratio == pytest.approx(2.5, rel=0.02)
+    assert row.ratio_low <= row.ratio <= row.ratio_high
+    assert max(row.round_p50_ms) / min(row.round_p50_ms) == pytest.approx(1 + 0.05 * 38 / 1.1 if drift else 1, rel=0.2)
+
+
+def test_a_row_has_numpys_percentiles_over_all_calls_of_all_rounds() -> None:
     rng = np.random.default_rng(0)
     rounds = [rng.gamma(2.0, size=size).tolist() for size in (40, 7, 101)]
 
-    row = summarize("x", CASES[1], rounds, rounds, 0.75)
+    row = latency_row("x", BATCH, rounds, rounds, agreement=0.75, roof_ms=0.5)
 
     every = [ms for calls in rounds for ms in calls]
     assert [row.p50_ms, row.p90_ms, row.p99_ms] == pytest.approx(np.percentile(every, [50, 90, 99]).tolist())
-    assert (row.contender, row.case, row.texts, row.tokens) == ("x", "2 x 2", 2, 4)
+    assert row.max_ms == max(every)
+    assert row.round_p50_ms == tuple(float(np.median(calls)) for calls in rounds)
+    assert (row.contender, row.case, row.kind, row.texts, row.tokens) == ("x", "2 x 2", "batch", 2, 6)
     assert (row.samples, row.ratio, row.label_agreement) == (148, 1.0, 0.75)
+    assert row.roof_share == pytest.approx(0.5 / row.p50_ms)
+    assert row.percentiles_ms == ()
+
+
+def test_real_texts_have_all_percentiles_and_the_mean_of_their_tokens() -> None:
+    row = latency_row("x", CLOSED, [[3.0, 1.0], [2.0]], None, agreement=1.0, roof_ms=None)
+
+    assert (row.texts, row.tokens) == (1, 5)
+    assert (row.ratio, row.ratio_low, row.ratio_high, row.roof_share) == (None, None, None, None)
+    assert row.percentiles_ms == pytest.approx(np.percentile([1, 2, 3], np.arange(101)).tolist())
 
 
 def test_the_ratio_is_the_median_over_the_rounds_of_the_ratios_within_a_round() -> None:
     reference = [[1.0, 1.0, 9.0], [2.0, 2.0], [4.0]]
     own = [[2.0, 2.0, 2.0], [10.0, 10.0], [12.0, 12.0, 50.0]]  # 2, 5 and 3 times as long
 
-    assert summarize("x", CASES[0], own, reference, 1.0).ratio == 3.0
+    row = latency_row("x", LENGTH, own, reference, agreement=1.0, roof_ms=None)
+
+    assert (row.ratio, row.ratio_low, row.ratio_high) == (3.0, 2.0, 5.0)
 
 
-def test_a_drift_that_hits_all_alike_cancels_in_the_ratio() -> None:
-    drift = [1.0, 2.0, 3.0, 4.0, 5.0]  # the machine gets hotter
-    # In a turn of 60 ms the fast one gets in fewer and fewer calls, the slow one its three: pooled, they weigh the
-    # rounds differently.
-    reference = [[2.0 * factor] * round(60 / (2 * factor)) for factor in drift]
-    own = [[6.0 * factor] * 3 for factor in drift]
-
-    row = summarize("own", CASES[0], own, reference, 1.0)
-
-    assert row.ratio == pytest.approx(3.0)
-    pooled = summarize("reference", CASES[0], reference, reference, 1.0)
-    assert row.p50_ms / pooled.p50_ms == pytest.approx(4.5), "without the rounds, drift would pass for slowness"
-
-
-def test_turns_are_interleaved_and_rotate() -> None:
-    diary: list[tuple[str, str]] = []
-    subjects = [StandIn(name, diary) for name in "ABC"]
-
-    measure(subjects, CASES, rounds=3, seconds=0.5)
-
-    assert diary[:3] == [("A", "labels"), ("B", "labels"), ("C", "labels")]
-    turns = diary[3:]
-    assert [text for _, text in turns] == ["a b c"] * 12 + ["late is | it not"] * 12
-    # the first three of a case warm up
-    assert "".join(name for name, _ in turns) == 2 * ("ABC" + "BCA" + "CAB" + "ABC")
-
-
-def test_the_first_turn_of_a_case_is_not_counted() -> None:
-    diary: list[tuple[str, str]] = []
-    fast = StandIn("fast", diary, turns=[[99.0], [1.0, 1.0], [3.0]])
-    slow = StandIn("slow", diary, turns=[[9999.0], [2.0], [6.0, 6.0]])
-
-    rows = measure([fast, slow], CASES, rounds=2, seconds=0.5)
-
-    assert [(row.case, row.contender) for row in rows] == [
-        ("1 x 3", "fast"),
-        ("1 x 3", "slow"),
-        ("2 x 2", "fast"),
-        ("2 x 2", "slow"),
-    ]
-    assert [row.samples for row in rows] == [3] * 4
-    assert [row.p50_ms for row in rows] == [1.0, 6.0, 1.0, 6.0]
-    assert [row.ratio for row in rows] == [1.0, 2.0, 1.0, 2.0]
-    assert {row.label_agreement for row in rows} == {1.0}
-
-
-def test_labels_are_compared_before_anything_is_timed() -> None:
-    diary: list[tuple[str, str]] = []
-    subjects = [
-        NeverTimed("ours", diary),
-        NeverTimed("theirs", diary, label=lambda text: "REFUND" if "not" in text else text.upper()),
-    ]
-
-    with pytest.raises(BenchmarkError) as error:
-        measure(subjects, CASES, rounds=2, seconds=0.5)
-
-    message = str(error.value)
-    assert "theirs says 'REFUND' where ours says 'IT NOT'" in message
-    assert "'it not'" in message
-    assert "1 of 3 texts" in message
-    assert "\n" not in message
-
-
-def test_labels_of_all_cases_are_compared() -> None:
-    diary: list[tuple[str, str]] = []
-
-    assert agreement([StandIn(name, diary) for name in "AB"], CASES) == {"A": 1.0, "B": 1.0}
-
-
-def test_a_contender_that_gives_too_few_labels_is_refused() -> None:
-    class Lazy(StandIn):
-        def labels(self, texts: Sequence[str]) -> list[str]:
-            return super().labels(texts)[1:]
-
-    with pytest.raises(BenchmarkError, match="lazy: expected 3 labels, one a text, got 2"):
-        agreement([StandIn("ours", []), Lazy("lazy", [])], CASES)

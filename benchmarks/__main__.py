@@ -1,0 +1,32 @@
+"""What can be measured: `python -m benchmarks` lists it."""
+
+import sys
+
+from . import __doc__ as about
+
+_COMMANDS = {
+    "setup": "build the environments of the contenders, once",
+    "latency": "everyone a user could pick: latency, throughput, footprint, accuracy (--quick: 3 minutes)",
+    "throughput": "the texts a second only",
+    "footprint": "memory, size, cold start and idle processor time only",
+    "compare": "what changed between two results files, and what is noise",
+    "report": "write the report, its page and its plots again from a results file",
+    "parity": "every family, pooling, module, head and precision against torch",
+    "card": "the published model card: train, export, and compare with its accuracy",
+    "demo": "what `make demo` runs",
+    "tables": "the generated tables of the READMEs (`make results`)",
+}
+
+
+def main() -> int:
+    """Print the list."""
+    width = max(map(len, _COMMANDS))
+    print(about)
+    for name, what in _COMMANDS.items():
+        print(f"  python -m benchmarks.{name:<{width}}  {what}")
+    print("\nEach explains itself with --help.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,43 @@
+"""Ratios within a round, their intervals, and the share of padding."""
+
+import numpy as np
+import pytest
+
+from benchmarks._contenders import Batching
+from benchmarks._padding import padding_share
+from benchmarks._statistics import ratio
+
+
+def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(1)
+    covered = 0
+    for _ in range(200):
+        drift = rng.uniform(1, 3, size=15)
+        found = ratio(2.0 * drift * rng.lognormal(0, 0.05, 15), drift)
+        covered += found.low <= 2.0 <= found.high
+
+    assert 0.85 < covered / 200 <= 1.0
+
+
+def test_the_same_figures_give_the_same_interval() -> None:
+    own, reference = [1.0, 2.0, 4.0, 8.0], [1.0, 1.0, 1.0, 1.0]
+
+    assert ratio(own, reference) == ratio(own, reference)
+    assert ratio(own, reference).value == 3.0
+
+
+@pytest.mark.parametrize(("own", "reference"), [([3.0], [2.0]), ([3.0, 6.0, 9.0], [2.0, 4.0, 6.0])])
+def test_one_round_or_no_spread_has_no_interval(own: list[float], reference: list[float]) -> None:
+    found = ratio(own, reference)
+
+    assert (found.value, found.low, found.high) == (1.5, 1.5, 1.5)
+
+
+def test_padding_is_counted_by_the_way_of_batching() -> None:
+    tokens = [8, 32] * 32  # two batches of 32
+
+    assert padding_share(tokens, Batching.EQUAL) == 0
+    assert padding_share(tokens, Batching.NONE) == 0
+    assert padding_share(tokens, Batching.GIVEN) == pytest.approx(1 - 20 / 32)
+    assert padding_share(tokens, Batching.SORTED) == pytest.approx(0)
+    assert padding_share([5, 9, 9], Batching.SORTED) == pytest.approx(1 - 23 / 27)
