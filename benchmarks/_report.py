@@ -1,102 +1,155 @@
-"""Show a latency run: a table for the terminal and a plot."""
+"""A run in words: the Markdown report, and the table for a terminal."""
 
-import itertools
-import textwrap
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Sequence
+from functools import partial
 
-from ._files import whole_file
-from ._runner import Row
+from ._canvas import Plot
+from ._document import Cell, Section, Table, share
+from ._reading import Run, digits
+from ._results import Entrant, Results, Status
+from ._sections import opening, sections, title
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-# Colours of Okabe and Ito, which colour-blind people tell apart; the markers also differ in a grey print.
-_STYLES = (("#0072B2", "o"), ("#D55E00", "s"), ("#009E73", "^"), ("#CC79A7", "D"), ("#E69F00", "v"), ("#56B4E9", "P"))
+WIDTH = 110
+"""Columns of a terminal that a summary fits into, where it can."""
 
 
-def table(rows: Sequence[Row]) -> str:
-    """Lay the rows out for a terminal: milliseconds a call, text in to label out."""
-    header = ["texts x tokens", "contender", "p50 ms", "p90 ms", "p99 ms", "calls", "ratio", "same labels"]
-    lines = [header]
-    for number, row in enumerate(rows):
-        new_case = number == 0 or rows[number - 1].case != row.case
-        lines.append(
-            [
-                row.case if new_case else "",
-                row.contender,
-                f"{row.p50_ms:.2f}",
-                f"{row.p90_ms:.2f}",
-                f"{row.p99_ms:.2f}",
-                str(row.samples),
-                f"{row.ratio:.2f}",
-                f"{row.label_agreement:.1%}",
-            ]
-        )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if position < 2 else cell.rjust(width)
-            for position, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def plot(rows: Sequence[Row], path: Path, subtitle: str) -> None:
-    """Draw the median latency of single texts against their length, and that of the batch, as a PNG.
+def markdown(results: Results, plots: Sequence[Plot]) -> str:
+    """Write the report.
 
     Args:
-        rows: One case after the other, the contenders in the same order in each.
-        path: The file to write.
-        subtitle: What it was measured on.
+        results: The run.
+        plots: What was drawn of it; linked as PNG files beside the report.
     """
-    from matplotlib.figure import Figure  # not pyplot: that keeps figures and picks a backend for the whole process
-
-    figure = Figure(figsize=(10, 4.8), layout="constrained")
-    single, batch = figure.subplots(1, 2, width_ratios=[1.6, 1])
-    figure.suptitle(f"Latency from text to label: one model, the same labels\n{subtitle}", fontsize=12)
-    styles = dict(zip(dict.fromkeys(row.contender for row in rows), itertools.cycle(_STYLES), strict=False))
-    _draw_single([row for row in rows if row.texts == 1], single, styles)
-    _draw_batch([row for row in rows if row.texts > 1], batch, styles)
-    figure.legend(loc="outside lower center", ncols=4, frameon=False)
-    for axes in (single, batch):
-        axes.spines[["top", "right"]].set_visible(False)
-    with whole_file(path) as partial:
-        figure.savefig(partial, format="png", dpi=150)
+    drawn = {plot.name: plot for plot in plots}
+    parts = [f"# {escaped(title(results))}", escaped(opening(results))]
+    if results.warnings:
+        parts += ["> [!WARNING]\n" + "\n".join(f"> - {escaped(warning)}" for warning in results.warnings)]
+    parts += [_section(section, drawn) for section in sections(results)]
+    return "\n\n".join(parts) + "\n"
 
 
-def _draw_single(rows: Sequence[Row], axes: "Axes", styles: Mapping[str, tuple[str, str]]) -> None:
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
-
-    for contender, (color, marker) in styles.items():
-        own = [row for row in rows if row.contender == contender]
-        lengths, medians = [row.tokens for row in own], [row.p50_ms for row in own]
-        axes.fill_between(lengths, medians, [row.p90_ms for row in own], color=color, alpha=0.2, linewidth=0)
-        axes.plot(lengths, medians, marker=marker, color=color, linewidth=2, label=contender)
-    axes.set(xscale="log", yscale="log", xlabel="tokens in the text", ylabel="milliseconds a call (log scale)")
-    axes.set_title("one text in one call: median, shaded up to p90", fontsize=10.5, loc="left")
-    lengths = sorted({row.tokens for row in rows})
-    axes.set_xticks(lengths, [str(length) for length in lengths])
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_ylim(min(row.p50_ms for row in rows) / 1.6, max(row.p90_ms for row in rows) * 1.6)  # never without a tick
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.yaxis.set_minor_locator(NullLocator())
-    axes.grid(alpha=0.3)
+def markdown_table(table: Table) -> str:
+    """Write a table, its caption above it."""
+    return f"{escaped(table.caption)}\n\n{markdown_grid(table)}"
 
 
-def _draw_batch(rows: Sequence[Row], axes: "Axes", styles: Mapping[str, tuple[str, str]]) -> None:
-    names = [textwrap.fill(row.contender, 10, break_long_words=False) for row in rows]  # long names would overlap
-    colors = [styles[row.contender][0] for row in rows]
-    bars = axes.bar(names, [row.p50_ms for row in rows], color=colors, width=0.6)
-    axes.bar_label(bars, [f"{_short(row.p50_ms)} ms\n{row.ratio:.2f}x" for row in rows], padding=3, fontsize=9)
-    axes.set_ylim(0, 1.2 * max(row.p50_ms for row in rows))  # room for the labels
-    axes.tick_params(axis="x", labelsize=8.5, length=0)
-    axes.set_title(f"{rows[0].case} tokens in one call: median", fontsize=10.5, loc="left")
-    axes.set_ylabel("milliseconds a call")
+def markdown_grid(table: Table) -> str:
+    """Write a table without its caption."""
+    lines = [_row(table.columns), _row(["---"] * len(table.columns), escape=False)]
+    for line in table.lines:
+        head = f"**{escaped(line.head)}**" if line.ours else escaped(line.head)
+        lines.append(_row([head, *map(_cell, line.cells)], escape=False))
+    return "\n".join(lines)
 
 
-def _short(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+def escaped(text: str) -> str:
+    """Take away what Markdown would see in a text, line ends among it."""
+    return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", " ".join(text.split()))
+
+
+def summary(results: Results) -> str:
+    """Lay the run out for a terminal: a line a contender, columns that line up.
+
+    Where all cases would not fit, single lengths are left out: the report has them.
+    """
+    run = Run(results)
+    reasons = {entrant.contender: _reason(entrant) for entrant in results.contenders}
+    lines = _lines(run, _columns(run, every=1))
+    for every in (2, 3, len(run.cases)):
+        if max(map(len, lines)) <= WIDTH:
+            break
+        lines = _lines(run, _columns(run, every))
+    failures = [f"{name}: {reason}" for name, reason in reasons.items() if reason]
+    return "\n".join([*lines, *([""] if failures else []), *failures])
+
+
+def _section(section: Section, drawn: dict[str, Plot]) -> str:
+    paragraphs = [f"## {escaped(section.title)}", *map(escaped, section.text), *map(markdown_table, section.tables)]
+    found = [drawn[name] for name in section.plots if name in drawn]
+    return "\n\n".join([*paragraphs, *(f"![{escaped(plot.alt)}]({plot.name}.png)" for plot in found)])
+
+
+def _row(cells: Sequence[str], *, escape: bool = True) -> str:
+    return f"| {' | '.join(escaped(cell) if escape else cell for cell in cells)} |"
+
+
+def _cell(cell: Cell) -> str:
+    return f"~~{escaped(cell.text)}~~" if cell.struck else escaped(cell.text)
+
+
+def _reason(entrant: Entrant) -> str:
+    if entrant.status == Status.MEASURED:
+        return ""
+    return f"{entrant.status}: {' '.join(entrant.reason.split())}"
+
+
+Column = tuple[str, Callable[[Entrant], str]]
+
+
+def _columns(run: Run, every: int) -> list[Column]:
+    """Give the columns after the name that hold anything.
+
+    Args:
+        run: The run.
+        every: Which of the single lengths are shown: each `every`-th, the last among them.
+    """
+    lengths = [case for case in run.cases if case.kind == "length"]
+    kept = lengths[::-1][::every]
+    cases = [case for case in run.cases if case.kind != "length" or case in kept]
+    columns: list[Column] = [(f"{case.title} ms", partial(_p50, run, case.case)) for case in cases]
+    shown = run.real or (run.cases[-1] if run.cases else None)
+    if shown:
+        columns.append(("ratio", partial(_ratio, run, shown.case)))
+    columns += [(f"texts/s {threads} thr", partial(_rate, run, threads)) for threads in run.threads]
+    if run.footprint:
+        columns.append(("start s", partial(_start, run)))
+    columns.append(("same labels", lambda entrant: share(entrant.label_agreement)))
+    columns.append(("accuracy", lambda entrant: "-" if entrant.accuracy is None else f"{entrant.accuracy:.4f}"))
+    return columns
+
+
+def _p50(run: Run, case: str, entrant: Entrant) -> str:
+    row = run.latency.get((entrant.contender, case))
+    return _struck(entrant, digits(row.p50_ms if row else None))
+
+
+def _ratio(run: Run, case: str, entrant: Entrant) -> str:
+    row = run.latency.get((entrant.contender, case))
+    return _struck(entrant, "-" if row is None or row.ratio is None else f"{row.ratio:.2f}")
+
+
+def _rate(run: Run, threads: int, entrant: Entrant) -> str:
+    row = run.throughput.get((entrant.contender, threads))
+    return _struck(entrant, digits(row.texts_per_s if row else None))
+
+
+def _start(run: Run, entrant: Entrant) -> str:
+    row = run.footprint.get(entrant.contender)
+    return _struck(entrant, digits(row.cold_start_s if row else None))
+
+
+def _struck(entrant: Entrant, text: str) -> str:
+    return f"({text})" if entrant.status == Status.STRUCK_OUT and text != "-" else text
+
+
+def _lines(run: Run, columns: Sequence[Column]) -> list[str]:
+    """Lay columns out; a title is broken into two lines, so that figures and not words make the width."""
+    titles = [_broken(name) for name, _ in columns]
+    table = [["", *(first for first, _ in titles)], ["contender", *(second for _, second in titles)]]
+    for entrant in run.results.contenders:
+        table += [[" ".join(entrant.contender.split()), *(figure(entrant) for _, figure in columns)]]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in table
+    ]
+
+
+def _broken(name: str) -> tuple[str, str]:
+    """Break a title where its longer half is shortest."""
+    words = name.split()
+    halves = [(" ".join(words[:cut]), " ".join(words[cut:])) for cut in range(len(words))]
+    return min(halves, key=lambda half: max(map(len, half)))

@@ -9,8 +9,7 @@ from typing import Any
 
 from setfuse.export._supported import supported_tables
 
-from ._files import read_json, whole_file
-from ._process import ROOT
+from ._files import ROOT, read_json, whole_file
 
 PARITY = ROOT / "benchmarks" / "results" / "parity" / "parity.json"
 CARD = "bge-small-en-v1.5-card"

@@ -1,142 +1,257 @@
-"""The table, the plot and the files of a run."""
+"""The report in Markdown, the table for a terminal, and the files of both."""
 
-import json
+import dataclasses
+import re
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from benchmarks._errors import BenchmarkError
-from benchmarks._files import check_writable, read_json, whole_file, write_json
-from benchmarks._report import plot, table
-from benchmarks._runner import Row
+from benchmarks import report
+from benchmarks._ahead import find_leads
+from benchmarks._output import write_report
+from benchmarks._reading import Run, digits
+from benchmarks._report import WIDTH, escaped, markdown, summary
+from benchmarks._results import Results, Status
+from tests.benchmarks.results_fixture import AHEAD, HANGS, LARGE, ODD, OTHER, SMALL, TIED, WRONG, make_results
 
-PNG = b"\x89PNG\r\n\x1a\n"
+
+@pytest.fixture(scope="module")
+def results() -> Results:
+    return make_results()
 
 
-def rows(contenders: int = 2, lengths: tuple[int, ...] = (16, 64)) -> list[Row]:
-    cases = [(f"1 x {length}", 1, length) for length in lengths] + [("32 x 8-40", 32, 700)]
-    names = ["setfuse", "sentence-transformers", *(f"another contender {number}" for number in range(2, contenders))]
-    return [
-        Row(
-            contender=names[number],
-            case=case,
-            texts=texts,
-            tokens=tokens,
-            samples=40 + number,
-            p50_ms=tokens * 0.1234 * (number + 1),
-            p90_ms=tokens * 0.2 * (number + 1),
-            p99_ms=tokens * 0.31 * (number + 1),
-            ratio=number + 1.0,
-            label_agreement=1.0 - number / 1000,
-        )
-        for case, texts, tokens in cases
-        for number in range(contenders)
+@pytest.fixture(scope="module")
+def text(results: Results) -> str:
+    return markdown(results, ())
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Give each table of a Markdown text as rows of cells, still escaped."""
+    found: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("| "):
+            found[-1].append([cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]])
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+def of_contenders(text: str) -> list[list[list[str]]]:
+    """Give those with a row a contender: not that of who is ahead, nor of settings."""
+    return [table for table in tables(text) if table[0][0] == "contender" and table[0][1] != "where"]
+
+
+def test_every_contender_is_in_every_table_in_the_order_of_the_run(results: Results, text: str) -> None:
+    expected = [escaped(entrant.contender) for entrant in results.contenders]
+    found = of_contenders(text)
+
+    assert len(found) == 9, "p50, closed, open, ratios, two numbers of threads, quality, footprint, contenders"
+    for table in found:
+        assert [row[0].strip("*") for row in table[2:]] == expected
+
+
+def test_every_row_of_a_table_has_as_many_cells_as_its_head_whatever_the_names(text: str) -> None:
+    for table in tables(text):
+        assert {len(row) for row in table} == {len(table[0])}
+
+
+def test_the_sections_come_in_the_order_in_which_a_reader_asks(text: str) -> None:
+    headings = re.findall(r"^## (.*)$", text, re.MULTILINE)
+
+    assert headings == [
+        "Who is ahead of setfuse",
+        "Latency",
+        "Real texts",
+        "Ratios",
+        "Throughput",
+        "Quality",
+        "Footprint",
+        "The roof",
+        "Contenders",
+        "Settings and environment",
     ]
+    assert text.index("# bge-small-en-v1.5, 2 labels") < text.index("AMD EPYC") < text.index("[!WARNING]")
+    assert text.index("the load was 1.7") < text.index("## Who is ahead")
 
 
-def test_the_table_holds_every_number_and_each_case_once() -> None:
-    lines = table(rows()).splitlines()
+def test_what_was_not_measured_is_left_out(results: Results) -> None:
+    none = dataclasses.replace(results, rows=(), throughput=(), footprint=(), roof={}, warnings=())
+    cases = {
+        "rows": {"Latency", "Real texts", "Ratios"},
+        "throughput": {"Throughput"},
+        "footprint": {"Footprint"},
+        "roof": {"The roof"},
+    }
+    always = {"Who is ahead of setfuse", "Quality", "Contenders", "Settings and environment"}
 
-    assert len(lines) == 7
-    assert lines[0].split("  ")[0] == "texts x tokens"
-    assert lines[1].split() == ["1", "x", "16", "setfuse", "1.97", "3.20", "4.96", "40", "1.00", "100.0%"]
-    assert lines[2].split() == ["sentence-transformers", "3.95", "6.40", "9.92", "41", "2.00", "99.9%"]
-    assert [line[:10].strip() for line in lines[1:]] == ["1 x 16", "", "1 x 64", "", "32 x 8-40", ""]
-    assert lines[6].split() == ["sentence-transformers", "172.76", "280.00", "434.00", "41", "2.00", "99.9%"]
-    assert {len(line) for line in lines} == {len(lines[0])}, "expected columns that line up"
+    for measure, titles in cases.items():
+        one = dataclasses.replace(none, **{measure: getattr(results, measure)})
+        assert {*re.findall(r"^## (.*)$", markdown(one, ()), re.MULTILINE)} == always | titles
+        summary(one)
+
+    assert "No times were measured" in markdown(none, ())
+    assert "WARNING" not in markdown(none, ())
+
+
+def test_who_was_struck_out_is_struck_out_and_who_failed_has_a_row_and_its_reason(text: str) -> None:
+    latency = of_contenders(text)[0]
+    struck = next(row for row in latency if row[0] == WRONG)
+    failed = next(row for row in latency if row[0] == HANGS)
+
+    assert all(re.fullmatch(r"~~[\d.,]+~~", cell) for cell in struck[1:-1])
+    assert struck[-1] == "struck out: gives 51.2 % of torch's labels"
+    assert set(failed[1:-1]) == {"-"}
+    assert failed[-1] == r"failed: did not answer within 60 s \| \<killed\>"
+    for table in of_contenders(text):
+        assert "~~" not in " ".join(cell for row in table if row[0] != WRONG for cell in row)
+
+
+def test_whoever_is_ahead_is_named_with_all_cases_and_a_tie_is_told_as_a_tie(results: Results, text: str) -> None:
+    ahead = next(table for table in tables(text) if table[0][1] == "where")[2:]
+    by_name = {name: [row for row in ahead if row[0] == name] for name in (TIED, AHEAD, OTHER)}
+
+    assert {row[0] for row in ahead} == {TIED, AHEAD, OTHER}
+    assert all(len(rows) == 11 for rows in by_name.values()), "nine cases, two numbers of threads"
+    assert {row[-1] for row in by_name[TIED]} == {"a tie: the interval includes 1"}
+    assert by_name[AHEAD][0][1:] == [
+        "1 x 8",
+        "1.45 ms",
+        "1.64 ms",
+        "setfuse int8",
+        r"0.88 \[0.87, 0.89\]",
+        "12.2% less time",
+    ]
+    assert by_name[AHEAD][-1][-1] == "13.9% more texts"
+    assert by_name[OTHER][0][-1] == "1/83.3 of the time; another model"
+    assert f"Running the same model: {AHEAD}, in 11 case(s); besides, 11 tie(s)" in text
+    assert f"With another model, of another accuracy: {OTHER}, in 11 case(s)." in text
+    assert WRONG not in {lead.contender for lead in find_leads(Run(results))}, "struck out: no times of the same work"
+
+
+def test_nobody_ahead_is_said_in_so_many_words() -> None:
+    behind = [spec for spec in SMALL if spec[0] not in {TIED, AHEAD, OTHER}]
+
+    assert "Nobody, of the contenders that run the same model, in any case." in markdown(make_results(behind), ())
+    tied = markdown(make_results([*behind, SMALL[3]]), ())
+    assert "Nobody, of the contenders that run the same model; 11 tie(s)" in tied
+    alone = dataclasses.replace(make_results(SMALL[2:3]), footprint=())
+    assert "Nobody can say: no variant of setfuse was measured" in markdown(alone, ())
+
+
+def test_without_its_reference_a_contender_is_named_as_not_comparable(results: Results) -> None:
+    rows = tuple(
+        dataclasses.replace(row, ratio=None, ratio_low=None, ratio_high=None) if row.contender == AHEAD else row
+        for row in results.rows
+        if row.contender != "setfuse int8"
+    )
+    text = markdown(dataclasses.replace(results, rows=rows, throughput=()), ())
+
+    assert f"in brackets was not measured: {AHEAD} (setfuse int8)." in text
+
+
+def test_what_is_ahead_in_memory_size_start_or_accuracy_is_named_too(results: Results) -> None:
+    contenders = tuple(
+        dataclasses.replace(entrant, accuracy=0.9) if entrant.contender == ODD else entrant
+        for entrant in results.contenders
+    )
+    footprint = tuple(
+        dataclasses.replace(row, cold_start_s=0.25, cold_rss_mb=100.0, idle_cpu_ms=0.1) if row.contender == ODD else row
+        for row in results.footprint
+    )
+    text = markdown(dataclasses.replace(results, contenders=contenders, footprint=footprint), ())
+
+    assert f"Start faster: {escaped(ODD)} (0.25 s against 0.50 s)." in text
+    assert f"Take less memory at the start: {escaped(ODD)} (100 MB against 324 MB)." in text
+    assert f"Right more often: {escaped(ODD)} (0.9000 against 0.8704)." in text
+
+
+def test_no_text_of_a_run_is_read_as_markdown_or_html(text: str) -> None:
+    assert "<b>" not in text.replace(r"\<b\>", "")
+    assert escaped("a|b <c> *d* `e` [f](g) ~~h~~ \\ #\ni_j") == (
+        r"a\|b \<c\> \*d\* \`e\` \[f\](g) \~\~h\~\~ \\ \# i\_j"
+    )
 
 
 @pytest.mark.parametrize(
-    ("contenders", "lengths"),
-    [(2, (16, 64)), (2, (16,)), (8, (8, 16, 32, 64, 128, 256))],
-    ids=["quick", "one-length", "more-contenders-than-colours"],
+    ("value", "shown"),
+    [
+        (None, "-"),
+        (0.0, "0.00"),
+        (0.01234, "0.0123"),
+        (1.0, "1.00"),
+        (9.999, "10.0"),
+        (99.96, "100"),
+        (12345.6, "12,346"),
+    ],
 )
-def test_the_plot_is_a_png(contenders: int, lengths: tuple[int, ...], tmp_path: Path) -> None:
-    path = tmp_path / "new" / "latency.png"
-
-    plot(rows(contenders, lengths), path, "some processor, 1 thread")
-
-    data = path.read_bytes()
-    assert data.startswith(PNG)
-    assert len(data) > 10_000
-    assert [left.name for left in path.parent.iterdir()] == ["latency.png"]
+def test_figures_have_three_digits_that_count(value: float | None, shown: str) -> None:
+    assert digits(value) == shown
 
 
-def test_the_plot_names_contenders_lengths_and_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Rectangle
+def test_the_summary_has_a_line_a_contender_in_columns_that_line_up(results: Results) -> None:
+    lines = summary(results).splitlines()
+    table, reasons = lines[: 2 + len(SMALL)], lines[3 + len(SMALL) :]
 
-    drawn: list[Figure] = []
-
-    def kept(figure: Figure, path: Path, **_: object) -> None:
-        drawn.append(figure)
-        path.touch()
-
-    monkeypatch.setattr(Figure, "savefig", kept)
-
-    plot(rows(), tmp_path / "latency.png", "some processor, 1 thread")
-
-    (figure,) = drawn
-    single, batch = figure.axes
-    assert "some processor, 1 thread" in figure.get_suptitle()
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["setfuse", "sentence-transformers"]
-    assert [np.asarray(line.get_ydata()).tolist() for line in single.get_lines()] == [
-        pytest.approx([16 * 0.1234, 64 * 0.1234]),
-        pytest.approx([16 * 0.2468, 64 * 0.2468]),
+    assert {len(line) for line in table} == {len(table[0])}
+    assert table[2].split()[:2] == ["setfuse", "fp32"]
+    assert table[2].split()[-2:] == ["100.0%", "0.8704"]
+    assert "(3.81)" in next(line for line in table if line.startswith(WRONG))
+    assert set(next(line for line in table if line.startswith(HANGS)).split()[1:]) == {"-"}
+    assert reasons == [
+        f"{WRONG}: struck out: gives 51.2 % of torch's labels",
+        f"{HANGS}: failed: did not answer within 60 s | <killed>",
     ]
-    assert [label.get_text() for label in single.get_xticklabels()] == ["16", "64"]
-    assert [bar.get_height() for bar in batch.patches if isinstance(bar, Rectangle)] == pytest.approx(
-        [700 * 0.1234, 700 * 0.2468]
-    )
-    low, high = single.get_ylim()
-    assert any(low < tick < high for tick in single.get_yticks())
-    assert "32 x 8-40" in batch.get_title(loc="left")
 
 
-def test_json_is_written_whole(tmp_path: Path) -> None:
-    path = tmp_path / "deep" / "er" / "x.json"
+def test_the_summary_leaves_lengths_out_where_a_terminal_is_too_narrow() -> None:
+    few = dataclasses.replace(make_results(), throughput=(), footprint=())
+    wide, narrow = summary(few), summary(make_results(LARGE))
 
-    write_json(path, {"label": "réfund 中", "ms": 0.1})
-
-    assert read_json(path) == {"label": "réfund 中", "ms": 0.1}
-    assert "réfund 中" in path.read_text(encoding="utf-8")
-    assert [left.name for left in path.parent.iterdir()] == ["x.json"]
-
-
-def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    write_json(path, {"first": 1})
-
-    with pytest.raises(TypeError):
-        write_json(path, {"second": object()})
-    with pytest.raises(FileNotFoundError), whole_file(path) as partial:
-        partial.with_name("no-such-file").rename(partial)
-    with pytest.raises(UnicodeEncodeError), whole_file(path) as partial:
-        partial.write_text("{\ud800", encoding="utf-8")
-
-    assert json.loads(path.read_text(encoding="utf-8")) == {"first": 1}
-    assert [left.name for left in tmp_path.iterdir()] == ["x.json"]
+    assert max(map(len, wide.splitlines())) <= WIDTH
+    assert "256" in narrow.split("setfuse")[0]
+    assert "64" in wide.split("setfuse")[0]
 
 
-def test_a_folder_that_cannot_hold_results_is_refused_and_others_are_left_as_they_are(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_report_is_written_again_from_its_results(
+    results: Results, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = tmp_path / "file"
-    file.touch()
-    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "results.json"
+    results.write(path)
 
-    for path in (file, file / "below", Path("file")):
-        with pytest.raises(BenchmarkError, match=r"expected a folder to write to, but .*/file is a file"):
-            check_writable(path)
-    for path in (tmp_path, tmp_path / "new" / "er", Path("new")):
-        check_writable(path)
+    assert report.main([str(path)]) == 0
 
-    assert [left.name for left in tmp_path.iterdir()] == ["file"]
+    printed = capsys.readouterr()
+    assert printed.err == ""
+    assert summary(results) in printed.out
+    plots = ["latency", "accuracy", "distribution", "throughput"]
+    expected = {
+        "results.json",
+        "report.md",
+        "report.html",
+        *(f"{name}.{kind}" for name in plots for kind in ("png", "svg")),
+    }
+    assert {left.name for left in tmp_path.iterdir()} == expected
+    linked = re.findall(r"!\[[^\]]*\]\(([^)]*)\)", (tmp_path / "report.md").read_text(encoding="utf-8"))
+    assert sorted(linked) == sorted(f"{name}.png" for name in plots)
+
+    write_report(results, tmp_path / "other")
+    for left in (tmp_path / "other").iterdir():
+        assert left.read_bytes() == (tmp_path / left.name).read_bytes(), "the same run, the same files"
 
 
-def test_a_read_only_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda _path, _mode: False)  # root may write everywhere
+def test_a_file_that_is_no_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report.main([str(tmp_path / "none.json")]) == 1
 
-    with pytest.raises(BenchmarkError, match="is read-only; choose another --out"):
-        check_writable(tmp_path / "out")
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert (
+        printed.err == f"benchmarks.report: {tmp_path}/none.json: expected the results of a run, found no such file\n"
+    )
+    with pytest.raises(SystemExit) as stopped:
+        report.main([])
+    assert stopped.value.code == 2
+
+
+def test_the_fixture_has_everything_that_can_go_wrong(results: Results) -> None:
+    assert {entrant.status for entrant in results.contenders} == set(Status)
+    assert {entrant.quality for entrant in results.contenders} == {"same", "rounded", "other"}
