@@ -55,7 +55,9 @@ def compare(answers: Answers, oracle: Answers, texts: Sequence[str], quality: Qu
         texts: To name the first that differs.
         quality: What the contender is held to.
     """
-    differ = [index for index, (own, right) in enumerate(zip(answers.labels, oracle.labels, strict=True)) if own != right]
+    differ = [
+        index for index, (own, right) in enumerate(zip(answers.labels, oracle.labels, strict=True)) if own != right
+    ]
     share = 1 - len(differ) / len(texts)
     mean = largest = None
     if answers.probabilities is not None and oracle.probabilities is not None and quality is not Quality.OTHER:

@@ -77,8 +77,15 @@ def _parser(program: str, description: str, measures: Sequence[Measure]) -> argp
     parser.add_argument("--quick", action="store_true", help="two lengths, few texts, short turns: at most 3 minutes")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="contenders whose name contains this")
     parser.add_argument(
-        "--measures", nargs="+", type=Measure, choices=list(Measure), default=list(measures), help="default: %(default)s"
+        "--measures",
+        nargs="+",
+        type=Measure,
+        choices=list(Measure),
+        default=list(measures),
+        help="default: %(default)s",
     )
-    parser.add_argument("--limit", type=float, default=Limits().call_s, help="seconds an answer may take; default: %(default)g")
+    parser.add_argument(
+        "--limit", type=float, default=Limits().call_s, help="seconds an answer may take; default: %(default)g"
+    )
     parser.add_argument("--fresh", action="store_true", help="start over where an interrupted run is found")
     return parser

@@ -134,7 +134,7 @@ class Worker:
         while b"\n" not in self._unread:
             if not select.select([answers], [], [], max(0.0, end - time.monotonic()))[0]:
                 self._signal(signal.SIGKILL)
-                raise ContenderFailed(f"no answer within {seconds:g} s: killed")
+                raise ContenderFailed(f"no answer within {seconds:.1f} s: killed")
             piece = os.read(answers, 1 << 20)
             if not piece:  # nothing, or an answer cut short
                 status = self._process.wait()

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ._files import ROOT, read_json
@@ -74,9 +75,9 @@ def _peaks(threads: int) -> dict[str, float]:
         bytes_left = torch.randint(-60, 60, (rows, inner), dtype=torch.int8)
         bytes_right = torch.randint(-60, 60, (inner, columns), dtype=torch.int8)
         products: dict[str, Callable[[], object]] = {
-            "fp32": lambda a=left, b=right: torch.mm(a, b),
-            "bf16": lambda a=left.bfloat16(), b=right.bfloat16(): torch.mm(a, b),
-            "int8": lambda a=bytes_left, b=bytes_right: torch._int_mm(a, b),  # noqa: SLF001  torch has no other name
+            "fp32": partial(torch.mm, left, right),
+            "bf16": partial(torch.mm, left.bfloat16(), right.bfloat16()),
+            "int8": partial(torch._int_mm, bytes_left, bytes_right),  # noqa: SLF001  torch has no other name
         }
         for arithmetic in peaks:
             speed = 2 * rows * inner * columns / _fastest(products[arithmetic]) / 1e9

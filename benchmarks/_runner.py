@@ -5,9 +5,9 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from ._cases import Case, Kind
+from ._cases import Case, Corpus, Kind
 from ._errors import ContenderFailed
-from ._results import LatencyRow
+from ._results import LatencyRow, ThroughputRow
 from ._statistics import ratio
 
 STABLE = 0.05
@@ -157,7 +157,7 @@ def latency_row(
     times = np.concatenate(rounds)
     p50, p90, p99 = np.percentile(times, [50, 90, 99])
     medians = [float(np.median(own)) for own in rounds]
-    compared = None if reference is None else ratio(medians, [float(np.median(theirs)) for theirs in reference])
+    compared = ratio(medians, None if reference is None else [float(np.median(theirs)) for theirs in reference])
     real = case.kind in (Kind.CLOSED, Kind.OPEN)
     return LatencyRow(
         contender=contender,
@@ -170,11 +170,55 @@ def latency_row(
         p90_ms=float(p90),
         p99_ms=float(p99),
         max_ms=float(times.max()),
-        ratio=compared and compared.value,
-        ratio_low=compared and compared.low,
-        ratio_high=compared and compared.high,
+        ratio=compared.value,
+        ratio_low=compared.low,
+        ratio_high=compared.high,
         label_agreement=agreement,
         roof_share=None if roof_ms is None else roof_ms / float(p50),
         round_p50_ms=tuple(medians),
         percentiles_ms=tuple(np.percentile(times, np.arange(101)).tolist()) if real else (),
+    )
+
+
+def throughput_row(
+    contender: str,
+    corpus: Corpus,
+    rounds: Sequence[tuple[float, float]],
+    reference: Sequence[tuple[float, float]] | None,
+    *,
+    threads: int,
+    agreement: float,
+    padding: float,
+    roof_s: float | None,
+) -> ThroughputRow:
+    """Turn what one contender needed for texts of mixed lengths into a row.
+
+    Args:
+        contender: Its name.
+        corpus: The texts of a call.
+        rounds: Wall seconds and CPU-seconds of the call, a pair a round.
+        reference: The same of the contender that it is compared with, in the same rounds.
+        threads: It was told to use.
+        agreement: Its label agreement.
+        padding: Share of what it computes that is padding.
+        roof_s: How long the model's multiplications of a call take at the machine's peak.
+    """
+    count = len(corpus.texts)
+    speeds = [count / wall for wall, _ in rounds]
+    compared = ratio(speeds, None if reference is None else [count / wall for wall, _ in reference])
+    wall, cpu = (float(np.median(seconds)) for seconds in zip(*rounds, strict=True))
+    return ThroughputRow(
+        contender=contender,
+        threads=threads,
+        texts=count,
+        tokens=sum(corpus.tokens),
+        texts_per_s=count / wall,
+        ratio=compared.value,
+        ratio_low=compared.low,
+        ratio_high=compared.high,
+        label_agreement=agreement,
+        padding_share=padding,
+        cpu_s_per_1000=cpu / count * 1000,
+        roof_share=None if roof_s is None else roof_s / wall,
+        round_texts_per_s=tuple(speeds),
     )

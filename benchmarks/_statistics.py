@@ -13,23 +13,25 @@ class Ratio:
     """How one contender compares with another.
 
     Attributes:
-        value: Median over the rounds of the ratio within a round.
+        value: Median over the rounds of the ratio within a round; None where there is nobody to compare with.
         low: Lower end of its 95 % bootstrap confidence interval; equal to `value` where there is one round only.
         high: Its upper end.
     """
 
-    value: float
-    low: float
-    high: float
+    value: float | None
+    low: float | None
+    high: float | None
 
 
-def ratio(own: Sequence[float], reference: Sequence[float]) -> Ratio:
+def ratio(own: Sequence[float], reference: Sequence[float] | None) -> Ratio:
     """Compare two contenders round by round: what slows a round down slows both, and leaves the ratio as it was.
 
     Args:
         own: One figure a round.
-        reference: The other's, of the same rounds.
+        reference: The other's, of the same rounds; None for nobody.
     """
+    if reference is None:
+        return Ratio(None, None, None)
     within = np.asarray(own) / np.asarray(reference)
     value = float(np.median(within))
     if len(within) < 2 or np.ptp(within) == 0:

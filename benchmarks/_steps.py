@@ -1,5 +1,6 @@
 """The steps of a run, in their order: who is available, whose answers are right, then the measurements."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -7,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from ._agreement import Agreement, Answers, compare
+from ._availability import Command, find_available
 from ._cases import Case, Corpus, Kind
-from ._contenders import CONTENDERS, ORACLE, Contender, Device, Models, Quality
-from ._environment import cpu_flags, has_cuda, usable_cores
+from ._contenders import CONTENDERS, ORACLE, Contender, Models, Quality
+from ._environment import usable_cores
 from ._environments import ENVIRONMENTS, python_for
 from ._errors import BenchmarkError
+from ._footprint import footprint_row
 from ._journal import Journal
 from ._padding import padding_share
 from ._plan import Measure, Plan
-from ._prepare import prepare
-from ._process import CHUNK, Limits, worker_command
+from ._process import CHUNK, Limits
 from ._progress import Progress
 from ._results import Entrant, FootprintRow, LatencyRow, Status, ThroughputRow
 from ._roof import measure_roof, multiply_adds
-from ._runner import Roster, interleave, latency_row, time_case
-from ._statistics import ratio
+from ._runner import Roster, interleave, latency_row, throughput_row, time_case
 from ._team import Team
 
 REFERENCES = {Quality.SAME: "setfuse fp32", Quality.ROUNDED: "setfuse int8", Quality.OTHER: "setfuse int8"}
@@ -51,7 +52,14 @@ class Steps:
     """One run. Each step is kept in the journal as soon as it is finished, and read from there when it is found."""
 
     def __init__(
-        self, models: Models, plan: Plan, named: Sequence[str], threads: int, limits: Limits, corpus: Corpus, journal: Journal
+        self,
+        models: Models,
+        plan: Plan,
+        named: Sequence[str],
+        threads: int,
+        limits: Limits,
+        corpus: Corpus,
+        journal: Journal,
     ) -> None:
         """Begin.
 
@@ -85,7 +93,7 @@ class Steps:
             BenchmarkError: Torch's own labels cannot be had, or the bundle is not the checkpoint's.
         """
         counts = tuple(dict.fromkeys([self._all_threads, self._threads]))
-        commands = self._find_available()
+        commands = find_available(self._roster, self._models)
         latency: list[LatencyRow] = []
         throughput: list[ThroughputRow] = []
         memory: dict[str, Any] = {}
@@ -121,26 +129,6 @@ class Steps:
         if Measure.FOOTPRINT in measures:
             turns += 1 + self._plan.cold_starts
         return turns * contenders
-
-    def _find_available(self) -> dict[str, Callable[[int], list[str]]]:
-        """Give what starts each contender with some number of threads; those that cannot run here are taken out."""
-        pythons = {}
-        for name in tuple(self._roster.running):
-            contender = CONTENDERS[name]
-            try:
-                _check_machine(contender)
-                pythons[name] = str(python_for(ENVIRONMENTS[contender.environment]))
-            except BenchmarkError as error:
-                self._roster.fail(name, str(error))
-        needed = [needed for name in self._roster.running for needed in CONTENDERS[name].preparations]
-        failed = prepare(list(dict.fromkeys(needed)), self._models)
-        for name in tuple(self._roster.running):
-            for reason in filter(None, (failed[needed] for needed in CONTENDERS[name].preparations)):
-                self._roster.fail(name, reason)
-        return {
-            name: lambda threads, name=name: worker_command(pythons[name], name, self._models, threads)
-            for name in self._roster.running
-        }
 
     def _measure_roof(self, counts: Sequence[int]) -> dict[str, dict[str, float]]:
         python = str(python_for(ENVIRONMENTS[CONTENDERS[ORACLE].environment]))
@@ -252,45 +240,36 @@ class Steps:
             return interleave(self._roster, rounds, lambda name, _: team[name].once(corpus.texts), progress.tick)
 
         times = self._step(progress, f"throughput, {count} thread{'s' * (count > 1)}", measure)
-        speeds = {name: [len(corpus.texts) / wall for wall, _ in rounds] for name, rounds in times.items()}
         operations = multiply_adds(self._models.checkpoint, corpus.tokens)
         rows = []
         for name in filter(times.__contains__, self._named):
             contender = CONTENDERS[name]
-            reference = speeds.get(REFERENCES[contender.quality])
-            compared = None if reference is None else ratio(speeds[name], reference)
             peak = roof[str(count)].get(contender.arithmetic)
-            wall = float(np.median([wall for wall, _ in times[name]]))
             rows.append(
-                ThroughputRow(
-                    contender=name,
+                throughput_row(
+                    name,
+                    corpus,
+                    times[name],
+                    times.get(REFERENCES[contender.quality]),
                     threads=count,
-                    texts=len(corpus.texts),
-                    tokens=sum(corpus.tokens),
-                    texts_per_s=len(corpus.texts) / wall,
-                    ratio=compared and compared.value,
-                    ratio_low=compared and compared.low,
-                    ratio_high=compared and compared.high,
-                    label_agreement=answered[name].agreement.label_agreement,
-                    padding_share=padding_share(corpus.tokens, contender.batching),
-                    cpu_s_per_1000=float(np.median([cpu for _, cpu in times[name]])) / len(corpus.texts) * 1000,
-                    roof_share=None if operations is None or not peak else 2 * operations / wall / peak / 1e9,
-                    round_texts_per_s=tuple(speeds[name]),
+                    agreement=answered[name].agreement.label_agreement,
+                    padding=padding_share(corpus.tokens, contender.batching),
+                    roof_s=2 * operations / peak / 1e9 if operations and peak else None,
                 )
             )
         return rows
 
     def _measure_memory(self, team: Team, progress: Progress) -> dict[str, dict[str, float]]:
         """Read the memory of processes that have labelled many texts, and what they burn when nobody asks them."""
-        import time
-
         texts = self._corpus.texts
 
         def turn(name: str, _: int) -> dict[str, float]:
             worker = team[name]
             count, end = 0, time.monotonic() + self._plan.memory_seconds
             while count < self._plan.memory_texts and time.monotonic() < end:
-                chunk = [texts[index % len(texts)] for index in range(count, min(count + CHUNK, self._plan.memory_texts))]
+                chunk = [
+                    texts[index % len(texts)] for index in range(count, min(count + CHUNK, self._plan.memory_texts))
+                ]
                 worker.labels(chunk)
                 count += len(chunk)
             rss, peak = worker.memory()
@@ -300,7 +279,7 @@ class Steps:
         return {name: found for name, (found,) in interleave(self._roster, 1, turn, progress.tick).items()}
 
     def _measure_footprint(
-        self, commands: Mapping[str, Callable[[int], list[str]]], memory: Mapping[str, Any], progress: Progress
+        self, commands: Mapping[str, Command], memory: Mapping[str, Any], progress: Progress
     ) -> list[FootprintRow]:
         text = self._corpus.texts[0]
         spent = dict.fromkeys(self._named, 0.0)
@@ -316,28 +295,11 @@ class Steps:
         def measure() -> dict[str, list[tuple[float, float] | None]]:
             return interleave(self._roster, self._plan.cold_starts, turn, progress.tick)
 
-        rows = []
-        for name, starts in self._step(progress, "cold start", measure).items():
-            counted = [start for start in starts if start is not None]
-            environment = ENVIRONMENTS[CONTENDERS[name].environment]
-            size = environment.size_bytes()
-            found = memory[name]
-            rows.append(
-                FootprintRow(
-                    contender=name,
-                    install_mb=None if size is None else size / 1e6,
-                    artefact_mb=_size(CONTENDERS[name], self._models) / 1e6,
-                    cold_start_s=float(np.median([seconds for seconds, _ in counted])),
-                    cold_start_samples_s=tuple(seconds for seconds, _ in counted),
-                    cold_rss_mb=max(peak for _, peak in counted),
-                    peak_rss_mb=found["peak_rss_mb"],
-                    rss_mb=found["rss_mb"],
-                    rss_texts=int(found["rss_texts"]),
-                    idle_cpu_ms=found["idle_cpu_ms"],
-                )
-            )
-        order = {name: position for position, name in enumerate(self._named)}
-        return sorted(rows, key=lambda row: order[row.contender])
+        starts = self._step(progress, "cold start", measure)
+        return [
+            footprint_row(CONTENDERS[name], self._models, [start for start in starts[name] if start], memory[name])
+            for name in filter(starts.__contains__, self._named)
+        ]
 
     def _entrant(self, contender: Contender, answered: _Answered | None) -> Entrant:
         failed = self._roster.failed.get(contender.name, "")
@@ -363,19 +325,3 @@ class Steps:
 def _ask(team: Team, name: str, texts: Sequence[str]) -> Answers:
     labels = team[name].labels(texts)
     return Answers(tuple(labels), team[name].probabilities(texts))
-
-
-def _check_machine(contender: Contender) -> None:
-    if contender.device is Device.CUDA and not has_cuda():
-        raise BenchmarkError("needs an NVIDIA GPU, and there is none here")
-    if contender.cpu_flags and not cpu_flags() & set(contender.cpu_flags):
-        raise BenchmarkError(f"needs a processor with {' or '.join(contender.cpu_flags)}, and this one has neither")
-
-
-def _size(contender: Contender, models: Models) -> int:
-    roots = {"bundle": models.bundle, "checkpoint": models.checkpoint, "artefacts": models.artefacts}
-    paths = set()
-    for pattern in contender.loads:
-        root, _, below = pattern.partition("/")
-        paths |= {path for path in roots[root].glob(below) if path.is_file()}
-    return sum(path.stat().st_size for path in paths)

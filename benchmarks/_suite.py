@@ -16,9 +16,9 @@ from ._environment import environment, noise, usable_cores, usage
 from ._errors import BenchmarkError
 from ._files import ROOT, check_writable
 from ._journal import Journal
+from ._output import write_report
 from ._plan import QUICK, Measure, Plan
 from ._process import Limits
-from ._report import write_report
 from ._results import Results
 from ._steps import Steps
 from ._warnings import warnings_of
@@ -69,14 +69,15 @@ def run(
     tokenizer = Tokenizer.from_buffer(manifest.tokenizer.read(models.bundle))
     corpus = read_corpus(texts or DEMO_TEXTS, tokenizer, manifest.labels).sample(plan.labelled_texts)
     settings = {
+        **dataclasses.asdict(plan),
+        **dataclasses.asdict(limits),
         "measures": [str(measure) for measure in measures],
+        "lengths": list(plan.lengths),
         "threads": threads,
         "all_threads": usable_cores() if plan.all_threads else threads,
         "quick": plan == QUICK,
         "texts": len(corpus.texts),
         "texts_source": corpus.source,
-        **dataclasses.asdict(plan),
-        **dataclasses.asdict(limits),
     }
     named = [name for name in CONTENDERS if name in only]
     asked = {
