@@ -31,9 +31,8 @@ def find_available(roster: Roster, models: Models) -> dict[str, Command]:
             pythons[name] = str(python_for(ENVIRONMENTS[CONTENDERS[name].environment]))
         except BenchmarkError as error:
             roster.fail(name, str(error))
-    failed = prepare(
-        list(dict.fromkeys(form for name in roster.running for form in CONTENDERS[name].preparations)), models
-    )
+    forms = dict.fromkeys(form for name in roster.running for form in CONTENDERS[name].preparations)
+    failed = prepare(forms, models)
     for name in tuple(roster.running):
         for reason in filter(None, (failed[form] for form in CONTENDERS[name].preparations)):
             roster.fail(name, reason)

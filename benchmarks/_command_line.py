@@ -11,7 +11,7 @@ from ._contenders import CONTENDERS
 from ._errors import BenchmarkError
 from ._files import ROOT
 from ._plan import FULL, QUICK, Measure
-from ._process import Limits
+from ._process import DEFAULT_LIMITS, Limits
 
 DEMO = ROOT / "build" / "demo"
 DEMO_TRAIN = ROOT / "benchmarks" / "data" / "support_desk" / "train.jsonl"
@@ -85,7 +85,7 @@ def _parser(program: str, description: str, measures: Sequence[Measure]) -> argp
         help="default: %(default)s",
     )
     parser.add_argument(
-        "--limit", type=float, default=Limits().call_s, help="seconds an answer may take; default: %(default)g"
+        "--limit", type=float, default=DEFAULT_LIMITS.call_s, help="seconds an answer may take; default: %(default)g"
     )
     parser.add_argument("--fresh", action="store_true", help="start over where an interrupted run is found")
     return parser

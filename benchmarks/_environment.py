@@ -15,7 +15,7 @@ _GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
 _STAT = Path("/proc/stat")
 
 NOISY = 0.05
-"""Share of the machine's processors that others may use, or that its host may take away, before the figures are doubted."""
+"""Share of the processors that others may use, or that the host may take away, before the figures are doubted."""
 
 
 def environment() -> dict[str, Any]:

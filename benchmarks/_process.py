@@ -38,6 +38,9 @@ class Limits:
     call_s: float = 120
 
 
+DEFAULT_LIMITS = Limits()
+
+
 class Worker:
     """A contender in its process; it speaks the protocol of `_worker`. Only while it is asked does it run.
 

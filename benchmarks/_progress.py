@@ -2,6 +2,7 @@
 
 import sys
 from types import TracebackType
+from typing import Self
 
 
 class Progress:
@@ -13,7 +14,7 @@ class Progress:
 
         self._bar = tqdm(total=turns, unit="turn", mininterval=0.1 if sys.stderr.isatty() else 10, smoothing=0.05)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -1,7 +1,7 @@
 """The machine's own limit: how many operations a second its matrix products reach, with everything in the cache.
 
-`python -m benchmarks._roof --threads N` prints them for one number of threads; it runs in an environment with torch, whose
-products (oneDNN's) came closest to the processor's arithmetic peak of those tried.
+`python -m benchmarks._roof --threads N` prints them for one number of threads; it runs in an environment with torch,
+whose products (oneDNN's) came closest to the processor's arithmetic peak of those tried.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Time contenders side by side, turn by turn, so that drift hits all alike; one that fails leaves the others running."""
+"""Time contenders side by side, turn by turn, so that drift hits all alike; one that fails leaves the others at it."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol, TypeVar

@@ -54,23 +54,24 @@ class Steps:
     def __init__(
         self,
         models: Models,
+        journal: Journal,
+        corpus: Corpus,
+        *,
         plan: Plan,
         named: Sequence[str],
         threads: int,
         limits: Limits,
-        corpus: Corpus,
-        journal: Journal,
     ) -> None:
         """Begin.
 
         Args:
             models: What is run.
+            journal: Of this run.
+            corpus: Real texts.
             plan: How much is measured.
             named: The contenders.
             threads: For every contender; the throughput is measured on all processors as well, if the plan says so.
             limits: How long a contender may take.
-            corpus: Real texts.
-            journal: Of this run.
         """
         self._models = models
         self._plan = plan
@@ -179,7 +180,7 @@ class Steps:
         closed_ms: dict[str, float] = {}
         for case in (*cases, *self._real_cases()):
 
-            def measure(case: Case = case) -> dict[str, list[list[float]]]:
+            def measure(case: Case = case, closed_ms: Mapping[str, float] = closed_ms) -> dict[str, list[list[float]]]:
                 team.load(self._roster, progress.nothing)
                 return time_case(
                     case,

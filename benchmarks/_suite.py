@@ -18,7 +18,7 @@ from ._files import ROOT, check_writable
 from ._journal import Journal
 from ._output import write_report
 from ._plan import QUICK, Measure, Plan
-from ._process import Limits
+from ._process import DEFAULT_LIMITS, Limits
 from ._results import Results
 from ._steps import Steps
 from ._warnings import warnings_of
@@ -35,7 +35,7 @@ def run(
     only: Sequence[str] = tuple(CONTENDERS),
     texts: Path | None = None,
     threads: int = 1,
-    limits: Limits = Limits(),
+    limits: Limits = DEFAULT_LIMITS,
     fresh: bool = False,
 ) -> Results:
     """Measure, and write `results.json`, the report, its page and its plots into a folder.
@@ -89,7 +89,7 @@ def run(
         "cpu": environment()["cpu"],
     }
     journal = Journal(out / "journal.jsonl", asked, fresh=fresh)
-    steps = Steps(models, plan, named, threads, limits, corpus, journal)
+    steps = Steps(models, journal, corpus, plan=plan, named=named, threads=threads, limits=limits)
     before, found = usage(), environment()
     if journal.finished:
         print(f"going on with an interrupted run: {journal.finished} steps were finished", file=sys.stderr)

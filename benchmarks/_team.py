@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Self
 
 from ._errors import ContenderFailed
 from ._process import Limits, Worker, start
@@ -41,7 +42,7 @@ class Team:
         self._workers: dict[str, Worker] = {}
         self._stack = contextlib.ExitStack()
 
-    def __enter__(self) -> "Team":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

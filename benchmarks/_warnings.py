@@ -33,7 +33,7 @@ def warnings_of(environment: Mapping[str, Any], rows: Sequence[LatencyRow]) -> t
     spread = [max(row.round_p50_ms) / min(row.round_p50_ms) for row in rows if row.kind in {"length", "batch"}]
     if spread and float(np.median(spread)) > DRIFT:
         found.append(
-            f"times drifted: the slowest round took {np.median(spread):.2f} times as long as the fastest, in the middle "
-            "of all rows; the ratios bear it, the milliseconds do not"
+            f"times drifted: the slowest round took {np.median(spread):.2f} times as long as the fastest, in the "
+            "middle of all rows; the ratios bear it, the milliseconds do not"
         )
     return tuple(found)

@@ -1,6 +1,6 @@
 """The main job from end to end on the data set in `data/support_desk`: train, export, classify, compare latency.
 
-`make demo` runs it. It leaves checkpoint, bundle, latency.json and latency.png under build/demo.
+`make demo` runs it. It leaves checkpoint, bundle and the report of the comparison under build/demo.
 """
 
 import os
@@ -10,11 +10,13 @@ from pathlib import Path
 
 from setfuse.runtime import Classifier, Evaluation, SetfuseError, Variant, evaluate, read_rows
 
-from ._contenders import Models
+from ._contenders import ORACLE
 from ._errors import BenchmarkError
-from ._report import table
-from ._runner import Row
-from .latency import QUICK, run
+from ._models import find_models
+from ._plan import QUICK, Measure
+from ._report import summary
+from ._results import Results
+from ._suite import run
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data" / "support_desk"
@@ -23,6 +25,8 @@ OUT = ROOT / "build" / "demo"
 BATCH_SIZE = 64
 MAX_STEPS = 60
 SHOWN = 6
+COMPARED = ("setfuse fp32", "setfuse int8", ORACLE)
+"""What runs without an environment of its own."""
 
 
 def main() -> int:
@@ -77,7 +81,7 @@ def _demo() -> None:
         mark = " " if prediction.label == row.label else "!"
         print(f"  {mark} {prediction.label:<16} {prediction.score:.2f}  {row.text:.80}")
     _say("4/4  latency: one thread, text in to label out, the same labels first")
-    latency = run(Models(bundle, checkpoint), OUT, QUICK, threads=1)
+    latency = run(find_models(bundle, checkpoint), OUT, QUICK, measures=[Measure.LATENCY], only=COMPARED)
     seconds = time.perf_counter() - start
     if trained.accuracy is None:
         raise BenchmarkError("expected the training to measure the accuracy on the held-out texts")
@@ -93,7 +97,7 @@ def _summary(
     classifier: Classifier,
     evaluation: Evaluation,
     torch_accuracy: float,
-    latency: list[Row],
+    latency: Results,
     times: str,
 ) -> None:
     parity = "\n           ".join(_parity(variant) for variant in classifier.manifest.variants)
@@ -109,10 +113,10 @@ parity     against torch on built-in texts of all lengths and scripts
 size       bundle {size / 1e6:.1f} MB
 time       {times}
 
-latency, fp32, one thread, ms; ratio: how many times as long as setfuse it takes
-{table(latency)}
+latency, one thread
+{summary(latency)}
 
-left in {where}: checkpoint, bundle, latency.json, latency.png
+left in {where}: checkpoint, bundle, report.html, results.json
 
 next, in Python:
   from setfuse.runtime import Classifier

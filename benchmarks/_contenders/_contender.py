@@ -55,7 +55,7 @@ class Models:
 
 
 class System(ABC):
-    """A contender at work. A process makes one, from the models and a number of threads, and uses it from one thread."""
+    """A contender at work: made once in its process, from the models and a number of threads, used from one thread."""
 
     @abstractmethod
     def __init__(self, models: Models, threads: int, **options: str) -> None:

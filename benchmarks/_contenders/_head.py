@@ -1,4 +1,4 @@
-"""The LogisticRegression on the embedding, for the contenders that bring none: numpy alone, so that none pays for more."""
+"""The LogisticRegression on the embedding, for the contenders that bring none: in numpy, so that none pays more."""
 
 from dataclasses import dataclass
 from pathlib import Path

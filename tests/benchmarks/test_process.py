@@ -218,7 +218,7 @@ def test_a_process_that_does_not_answer_in_time_is_killed(started: list[int]) ->
 def test_a_process_that_does_not_load_in_time_is_killed(started: list[int]) -> None:
     sleeper = [sys.executable, "-c", "import time; time.sleep(3600)"]
 
-    with pytest.raises(ContenderFailed, match="no answer within 0.5 s: killed"), Loaded(sleeper, Limits(0.5, 60)):
+    with pytest.raises(ContenderFailed, match=r"no answer within 0\.5 s: killed"), Loaded(sleeper, Limits(0.5, 60)):
         pytest.fail("a contender that never loaded was handed out")
 
     assert not any(map(is_there, started))

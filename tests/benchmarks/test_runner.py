@@ -119,7 +119,7 @@ def test_a_contender_is_warm_when_two_turns_agree(medians: list[float], expected
 
     class Warming(StandIn):
         def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
-            calls.append(seconds)
+            calls.append(seconds * len(texts))
             return [medians[len(calls) - 1]]
 
     warm_up(Warming("a", []), ["x"], 0.1)

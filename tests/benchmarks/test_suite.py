@@ -1,5 +1,6 @@
-"""A whole run with stand-ins in processes of their own: who fails is a row with its reason, and the others are measured."""
+"""A whole run with stand-ins in processes of their own: who fails is a row with its reason, the others go on."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks import _steps, _suite
-from benchmarks._contenders import ORACLE, Contender, Models, Quality
+from benchmarks import _availability, _steps, _suite
+from benchmarks._contenders import ORACLE, Contender, Device, Models, Quality
 from benchmarks._environment import usable_cores
 from benchmarks._errors import BenchmarkError
 from benchmarks._models import find_models
@@ -44,10 +45,12 @@ def field(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def put(kinds: Mapping[str, str], **changed: Contender) -> None:
         registry = {name: fakes.contender(name) for name in kinds} | changed
-        for module in (_steps, _suite):
+        for module in (_steps, _suite, _availability):
             monkeypatch.setattr(module, "CONTENDERS", registry)
-        monkeypatch.setattr(_steps, "worker_command", lambda python, name, models, threads: fakes.command(kinds[name]))
-        monkeypatch.setattr(_steps, "measure_roof", lambda python, threads: {"fp32": 100.0})
+        monkeypatch.setattr(
+            _availability, "worker_command", lambda _python, name, _models, _threads: fakes.command(kinds[name])
+        )
+        monkeypatch.setattr(_steps, "measure_roof", lambda _python, _threads: {"fp32": 100.0})
 
     return put
 
@@ -216,14 +219,10 @@ def test_another_model_is_held_to_nothing(field: Callable[..., None], models: Mo
 def test_what_the_machine_lacks_is_a_reason(
     field: Callable[..., None], models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dataclasses
-
-    from benchmarks._contenders import Device
-
     needs_cuda = dataclasses.replace(fakes.contender("gpu"), device=Device.CUDA)
     needs_flags = dataclasses.replace(fakes.contender("flags"), cpu_flags=("avx4096", "amx_fp1"))
     field({OURS: "Right", ORACLE: "Right"}, gpu=needs_cuda, flags=needs_flags)
-    monkeypatch.setattr(_steps, "has_cuda", lambda: False)
+    monkeypatch.setattr(_availability, "has_cuda", lambda: False)
 
     results = run(models, tmp_path / "out", PLAN, measures=[], only=[OURS, "gpu", "flags"], limits=LIMITS)
 
@@ -234,12 +233,10 @@ def test_what_the_machine_lacks_is_a_reason(
 def test_a_form_that_cannot_be_made_is_a_reason(
     field: Callable[..., None], models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import dataclasses
-
     field(
         {OURS: "Right", ORACLE: "Right"}, traced=dataclasses.replace(fakes.contender("traced"), preparations=("form",))
     )
-    monkeypatch.setattr(_steps, "prepare", lambda names, models: dict.fromkeys(names, "preparation form: no"))
+    monkeypatch.setattr(_availability, "prepare", lambda names, _models: dict.fromkeys(names, "preparation form: no"))
 
     results = run(models, tmp_path / "out", PLAN, measures=[], only=[OURS, "traced"], limits=LIMITS)
 
