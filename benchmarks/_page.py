@@ -36,7 +36,9 @@ th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 tr.ours th, tr.ours td { font-weight: bold; color: var(--ours); }
-th[scope=row] { font-weight: normal; position: sticky; left: 0; background: var(--paper); max-width: 14rem; }
+th[scope=row] { font-weight: normal; position: sticky; left: 0; background: var(--paper); min-width: 8.5rem;
+  max-width: 14rem; }
+tbody tr:nth-child(even) th { background: var(--stripe); }
 s { color: var(--quiet); }
 figure { margin: 1.5rem 0; } figure img { width: 100%; height: auto; background: #fff; border-radius: .3rem; }
 figcaption { color: var(--quiet); font-size: .875rem; }
