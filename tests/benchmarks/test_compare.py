@@ -76,15 +76,15 @@ def test_noise_is_told_as_noise() -> None:
     assert np.mean([verdict != Verdict.NOISE for verdict in verdicts]) <= 0.05
 
 
-def test_what_slows_everybody_is_the_machine_and_noise(before: Results, after: Results) -> None:
+def test_what_slows_everybody_is_the_machine_and_noise() -> None:
+    before, after = (short(make_results(seed=seed, noise=0.005)) for seed in (0, 1))
     calm = compare(before, after).changes
     drifted = compare(before, slower(after, 1.3)).changes
 
     for own, change in zip(calm, drifted, strict=True):
         assert change.machine == pytest.approx((1.3 if change.unit == "ms" else 1 / 1.3) * (1 + own.machine) - 1)
         assert change.change == pytest.approx(own.change, abs=1e-9), "the drift cancels"
-        assert change.verdict == own.verdict
-    assert {change.verdict for name in OURS for change in by_contender(drifted, name)} == {Verdict.NOISE}
+    assert {change.verdict for change in drifted} == {Verdict.NOISE}
 
 
 def test_a_yardstick_is_neither_setfuse_nor_itself_nor_struck_out(before: Results, after: Results) -> None:
