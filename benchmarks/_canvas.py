@@ -188,7 +188,8 @@ def label_points(
     frame = Box(extent.x0 * scale, extent.y0 * scale, extent.width * scale + 8, extent.height * scale)
     spots = [tuple(axes.transData.transform(point) * scale) for point in points]
     sizes = [_size(figure, text, style) for text, style in zip(texts, styles, strict=True)]
-    for box, (x, y), point, text, style in zip(place(spots, sizes, frame), spots, points, texts, styles, strict=True):
+    placed = place(spots, sizes, frame, [index for index, style in enumerate(styles) if style.weight == "bold"])
+    for box, (x, y), point, text, style in zip(placed, spots, points, texts, styles, strict=True):
         axes.annotate(
             text,
             point,

@@ -164,7 +164,7 @@ def _row(line: Line, wordy: Sequence[bool], names: set[str]) -> str:
 
 
 def _cell(cell: Cell, *, words: bool) -> str:
-    value = "" if cell.value is None else f' data-value="{cell.value!r}"'
+    value = "" if cell.value is None else f' data-value="{float(cell.value)!r}"'
     text = f"<s>{escape(cell.text)}</s>" if cell.struck else escape(cell.text)
     return f"<td{_words_class(words)}{value}>{text}</td>"
 

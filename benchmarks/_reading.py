@@ -56,6 +56,12 @@ class Run:
         """The case of the real texts, one after the other; None where they were not run."""
         return next((case for case in self.cases if case.kind == "closed"), None)
 
+    @property
+    def main(self) -> Shown | None:
+        """The case that stands for all: the real texts, or the longest single text, or the first; None without any."""
+        lengths = [case for case in self.cases if case.kind == "length"]
+        return self.real or next(iter((*lengths[::-1], *self.cases)), None)
+
 
 def ours(results: Results) -> frozenset[str]:
     """Give setfuse's variants: those that others are compared with."""

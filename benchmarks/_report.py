@@ -98,7 +98,7 @@ def _columns(run: Run, every: int) -> list[Column]:
     kept = lengths[::-1][::every]
     cases = [case for case in run.cases if case.kind != "length" or case in kept]
     columns: list[Column] = [(f"{case.title} ms", partial(_p50, run, case.case)) for case in cases]
-    shown = run.real or (run.cases[-1] if run.cases else None)
+    shown = run.main
     if shown:
         columns.append(("ratio", partial(_ratio, run, shown.case)))
     columns += [(f"texts/s {threads} thr", partial(_rate, run, threads)) for threads in run.threads]

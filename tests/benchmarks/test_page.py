@@ -9,10 +9,9 @@ from html.parser import HTMLParser
 import pytest
 
 from benchmarks._page import page
-from benchmarks._plots import draw
 from benchmarks._results import SCHEMA_VERSION, Results
 from benchmarks._sections import sections
-from tests.benchmarks.results_fixture import HANGS, ODD, SMALL, WRONG, make_results
+from tests.benchmarks.results_fixture import HANGS, ODD, SMALL, WRONG, drawn, make_results
 
 EMPTY = {"meta", "img", "input", "br"}
 
@@ -57,7 +56,7 @@ def results() -> Results:
 
 @pytest.fixture(scope="module")
 def html(results: Results) -> str:
-    return page(results, draw(results))
+    return page(results, drawn())
 
 
 @pytest.fixture(scope="module")
@@ -157,10 +156,10 @@ def test_the_whole_run_can_be_downloaded(results: Results, reader: Reader) -> No
     assert found == json.loads(json.dumps({"schema_version": SCHEMA_VERSION, **dataclasses.asdict(results)}))
 
 
-def test_the_plots_are_inside(results: Results, reader: Reader) -> None:
+def test_the_plots_are_inside(reader: Reader) -> None:
     sources = {(image["src"] or "").partition(",")[2] for image in reader.of("img")}
 
-    assert {base64.b64decode(source) for source in sources} == {plot.svg for plot in draw(results)}
+    assert {base64.b64decode(source) for source in sources} == {plot.svg for plot in drawn()}
 
 
 def test_struck_out_times_are_struck_out_and_others_are_not(html: str) -> None:

@@ -12,7 +12,7 @@ from benchmarks._labels import Box, place, spread
 from benchmarks._plots import draw
 from benchmarks._reading import Run
 from benchmarks._results import Results
-from tests.benchmarks.results_fixture import HANGS, LARGE, ODD, SMALL, WRONG, make_results
+from tests.benchmarks.results_fixture import HANGS, LARGE, ODD, SMALL, WRONG, drawn, make_results
 
 NAMES = ("latency", "accuracy", "distribution", "throughput")
 
@@ -23,8 +23,8 @@ def results() -> Results:
 
 
 @pytest.fixture(scope="module")
-def plots(results: Results) -> tuple[Plot, ...]:
-    return draw(results)
+def plots() -> tuple[Plot, ...]:
+    return drawn()
 
 
 def drawn_texts(results: Results, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[str]]:
