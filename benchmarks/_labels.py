@@ -112,8 +112,8 @@ def _candidates(x: float, y: float, width: float, height: float) -> list[Box]:
 def _line(box: Box, x: float, y: float) -> list[Box]:
     """Give the line from a point to its label as small boxes."""
     end_x, end_y = box.nearest(x, y)
-    shares = np.linspace(0, 1, 2 + int(np.hypot(end_x - x, end_y - y) / 2))
-    return [Box(x + part * (end_x - x) - 1, y + part * (end_y - y) - 1, 2, 2) for part in shares]
+    shares = np.linspace(0, 1, 2 + int(np.hypot(end_x - x, end_y - y) / 4))
+    return [Box(x + part * (end_x - x) - 1, y + part * (end_y - y) - 2, 2, 4) for part in shares]
 
 
 def _overlaps(boxes: Sequence[Box], others: Sequence[Box]) -> npt.NDArray[np.float64]:

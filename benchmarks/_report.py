@@ -1,6 +1,7 @@
 """A run in words: the Markdown report, and the table for a terminal."""
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -81,7 +82,7 @@ def _cell(cell: Cell) -> str:
 def _reason(entrant: Entrant) -> str:
     if entrant.status == Status.MEASURED:
         return ""
-    return f"{entrant.status}: {' '.join(entrant.reason.split())}"
+    return textwrap.shorten(f"{entrant.status}: {entrant.reason}", 2 * WIDTH, placeholder=" ...")
 
 
 Column = tuple[str, Callable[[Entrant], str]]

@@ -218,11 +218,15 @@ def _contenders(run: Run) -> Section:
     lines = []
     for entrant in run.results.contenders:
         versions = ", ".join(f"{name} {version}" for name, version in entrant.versions.items()) or "-"
-        words = (entrant.description, note(entrant, whole=True) or str(entrant.status), entrant.quality)
+        words = (entrant.description, _fate(entrant), entrant.quality)
         more = (entrant.arithmetic or "-", entrant.batching, entrant.reference or "-", versions)
         lines.append(Line(entrant.contender, tuple(map(Cell, (*words, *more))), entrant.contender in run.ours))
     columns = ("contender", "what it is", "status", "promised", "arithmetic", "batching", "compared with", "versions")
     return Section("Contenders", (), (Table("Everyone of the run.", columns, tuple(lines)),))
+
+
+def _fate(entrant: Entrant) -> str:
+    return f"{entrant.status}: {entrant.reason}" if entrant.reason else str(entrant.status)
 
 
 def _setup(results: Results) -> Section:

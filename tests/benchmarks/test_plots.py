@@ -168,7 +168,7 @@ def test_labels_that_are_far_apart_stay_and_too_many_share_the_room() -> None:
     assert sorted(spread([0.5] * 11, 0.5, 0.0, 1.0)) == pytest.approx(np.linspace(0, 1, 11).tolist())
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(2))
 def test_labels_of_points_in_a_row_do_not_cover_each_other(seed: int) -> None:
     rng = np.random.default_rng(seed)
     points = [(float(x), 200.0) for x in rng.uniform(100, 600, 18)]

@@ -203,6 +203,22 @@ def test_the_summary_has_a_line_a_contender_in_columns_that_line_up(results: Res
     ]
 
 
+def test_a_reason_of_many_lines_is_one_line_of_the_summary_and_whole_in_the_report(results: Results) -> None:
+    reason = "Traceback:\n" + "\n".join(f"  line {number} | <of it>" for number in range(100))
+    contenders = tuple(
+        dataclasses.replace(entrant, reason=reason) if entrant.contender == HANGS else entrant
+        for entrant in results.contenders
+    )
+    changed = dataclasses.replace(results, contenders=contenders)
+    last = summary(changed).splitlines()[-1]
+
+    assert last.startswith(f"{HANGS}: failed: Traceback: line 0 | <of it> line 1")
+    assert last.endswith(" ...")
+    assert len(last) < 2 * WIDTH + 20
+    rows = [row for row in of_contenders(markdown(changed, ()))[0] if row[0] == HANGS]
+    assert rows[0][-1].endswith(r"line 99 \| \<of it\>")
+
+
 def test_the_summary_leaves_lengths_out_where_a_terminal_is_too_narrow() -> None:
     few = dataclasses.replace(make_results(), throughput=(), footprint=())
     wide, narrow = summary(few), summary(make_results(LARGE))
