@@ -64,9 +64,10 @@ class Run:
 
 
 def ours(results: Results) -> frozenset[str]:
-    """Give setfuse's variants: those that others are compared with."""
+    """Give setfuse's variants: those that others are compared with, and the others of its name."""
     references = {entrant.reference for entrant in results.contenders}
-    return frozenset(entrant.contender for entrant in results.contenders if entrant.contender in references)
+    names = [entrant.contender for entrant in results.contenders]
+    return frozenset(name for name in names if name in references or name.startswith("setfuse "))
 
 
 def threads_title(threads: int) -> str:

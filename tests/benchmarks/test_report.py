@@ -138,6 +138,14 @@ def test_nobody_ahead_is_said_in_so_many_words() -> None:
     assert "Nobody can say: no variant of setfuse was measured" in markdown(alone, ())
 
 
+def test_a_variant_of_setfuse_that_nobody_is_compared_with_is_not_ahead_of_setfuse() -> None:
+    specs = [*SMALL[:2], ("setfuse fp16", "same", "fp16", 0.5, 0.871)]
+    run = Run(make_results(specs))
+
+    assert run.ours == {"setfuse fp32", "setfuse int8", "setfuse fp16"}
+    assert find_leads(run) == []
+
+
 def test_without_its_reference_a_contender_is_named_as_not_comparable(results: Results) -> None:
     rows = tuple(
         dataclasses.replace(row, ratio=None, ratio_low=None, ratio_high=None) if row.contender == AHEAD else row
