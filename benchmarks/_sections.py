@@ -22,11 +22,13 @@ def opening(results: Results) -> str:
     cores, usable = environment.get("cores"), environment.get("cores_usable")
     machine = f"{environment.get('cpu', 'an unknown processor')} ({usable} of {cores} cores usable)"
     measures = ", ".join(str(measure) for measure in settings.get("measures", ())) or "nothing"
-    threads, most = settings.get("threads"), settings.get("all_threads")
+    threads = settings.get("threads")
+    others = [str(row) for row in sorted({row.threads for row in results.throughput} - {threads})]
+    also = f" (throughput also with {', '.join(others)})" if others else ""
     quick = "; a quick run, of few rounds" if settings.get("quick") else ""
     return (
-        f"{len(results.contenders)} contenders, measured for {measures} on {machine}, {threads} thread(s) each "
-        f"(throughput also with {most}), {str(environment.get('time', 'at an unknown time'))[:10]}{quick}."
+        f"{len(results.contenders)} contenders, measured for {measures} on {machine}, {threads} thread(s) each"
+        f"{also}, {str(environment.get('time', 'at an unknown time'))[:10]}{quick}."
     )
 
 
