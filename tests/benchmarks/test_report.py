@@ -76,8 +76,8 @@ def test_the_sections_come_in_the_order_in_which_a_reader_asks(text: str) -> Non
 
 def test_the_opening_says_what_was_measured_on_what(results: Results, text: str) -> None:
     assert text.splitlines()[2] == (
-        "8 contenders, measured for latency, throughput, footprint on AMD EPYC 9B45 \\<128-Core\\> (2 of 2 cores usable), "
-        "1 thread(s) each (throughput also with 2), 2026-11-24."
+        "8 contenders, measured for latency, throughput, footprint on AMD EPYC 9B45 \\<128-Core\\> "
+        "(2 of 2 cores usable), 1 thread(s) each (throughput also with 2), 2026-11-24."
     )
     quick = dataclasses.replace(results, throughput=(), settings={**results.settings, "quick": True})
     assert markdown(quick, ()).splitlines()[2].endswith("1 thread(s) each, 2026-11-24; a quick run, of few rounds.")
