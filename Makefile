@@ -8,7 +8,7 @@ SETFUSE_SHARED ?= $(abspath $(wildcard ../shared))
 export SETFUSE_SHARED
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check tables format setup clean
+.PHONY: help demo test check results format setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -25,7 +25,7 @@ check: setup ## formatter, linter, types, wheel and sdist
 	$(RUN) -m mypy
 	$(RUN) -m build --no-isolation --outdir build/dist
 
-tables: setup ## write the generated tables of the READMEs
+results: setup ## write the generated tables of the READMEs from the committed results
 	$(RUN) -m benchmarks.tables
 
 format: setup ## put the sources into the formatter's form, and let the linter mend what it can

@@ -148,7 +148,7 @@ def _ahead_otherwise(run: Run) -> list[str]:
         ("Take less memory at work", "{:,.0f} MB", lambda name: run.footprint[name].peak_rss_mb),
         ("Install smaller", "{:,.0f} MB", lambda name: run.footprint[name].install_mb),
         ("Read smaller files", "{:,.1f} MB", lambda name: run.footprint[name].artefact_mb),
-        ("Burn less after a call", "{:.0f} CPU-ms", lambda name: run.footprint[name].idle_cpu_ms),
+        ("Burn less after a call", "{:.2f} CPU-ms", lambda name: run.footprint[name].idle_cpu_ms),
     )
     lines = []
     for verb, form, figure in kinds:

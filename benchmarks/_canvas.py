@@ -188,7 +188,8 @@ def label_points(
     frame = Box(extent.x0 * scale, extent.y0 * scale, extent.width * scale + 8, extent.height * scale)
     spots = [tuple(axes.transData.transform(point) * scale) for point in points]
     sizes = [_size(figure, text, style) for text, style in zip(texts, styles, strict=True)]
-    for box, (x, y), point, text, style in zip(place(spots, sizes, frame), spots, points, texts, styles, strict=True):
+    placed = place(spots, sizes, frame, [index for index, style in enumerate(styles) if style.weight == "bold"])
+    for box, (x, y), point, text, style in zip(placed, spots, points, texts, styles, strict=True):
         axes.annotate(
             text,
             point,
@@ -228,17 +229,18 @@ def name_lines(figure: "Figure", axes: "Axes", entrants: Sequence[Entrant], styl
         label.set(color=style.color, fontweight=style.weight, fontsize=9)
     widest = max(label.get_window_extent().width for label in axes.get_yticklabels())
     figure.subplots_adjust(left=min((widest + 18) / figure.bbox.width, 0.5))
-    axes.tick_params(axis="y", length=0)
+    for one in figure.axes:
+        one.tick_params(axis="y", length=0)
 
 
 def head(figure: "Figure", run: Run, title: str, subtitle: str) -> None:
     """Write the title, what is shown, and the machine."""
     environment, threads = run.results.environment, run.results.settings.get("threads")
-    machine = f"{environment.get('cpu', 'unknown processor')}, {str(environment.get('time', ''))[:10]}"
+    counted = "" if "thread" in subtitle else f"{threads} thread{'s' * (threads != 1)}, "
+    machine = f"{counted}{environment.get('cpu', 'unknown processor')}, {str(environment.get('time', ''))[:10]}"
     height = figure.get_figheight()
     figure.text(0.012, 1 - 0.12 / height, title, fontsize=13, fontweight="bold", va="top")
-    line = f"{subtitle}; {threads} thread(s); {machine}" if "thread" not in subtitle else f"{subtitle}; {machine}"
-    lines = textwrap.wrap(plain(line), 135)[:2]
+    lines = [plain(line)[:150] for line in (subtitle, machine)]
     figure.text(0.012, 1 - 0.4 / height, "\n".join(lines), fontsize=9, va="top", color="#444444")
 
 

@@ -1,6 +1,6 @@
 """Put the labels of a plot where none covers another."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,13 +64,19 @@ _CROSSED = 1.5
 """A line through a label is as bad as so many points of distance for each square point that it covers."""
 
 
-def place(points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, float]], frame: Box) -> list[Box]:
+def place(
+    points: Sequence[tuple[float, float]],
+    sizes: Sequence[tuple[float, float]],
+    frame: Box,
+    first: Collection[int] = (),
+) -> list[Box]:
     """Give each point's label a place near it that covers no point, no label and no label's line, where there is one.
 
     Args:
         points: In points of the page.
         sizes: Width and height of each one's label.
         frame: Where labels may stand.
+        first: Which of them choose their places before the others.
 
     Returns:
         A box a label.
@@ -80,7 +86,7 @@ def place(points: Sequence[tuple[float, float]], sizes: Sequence[tuple[float, fl
     lines: list[Box] = []
     # Those with the most neighbours choose first: the others have more places to go.
     crowd = [sum(abs(x - a) < 90 and abs(y - b) < 30 for a, b in points) for x, y in points]
-    for index in sorted(range(len(points)), key=lambda index: -crowd[index]):
+    for index in sorted(range(len(points)), key=lambda index: (index not in first, -crowd[index])):
         x, y = points[index]
         boxes = _candidates(x, y, *sizes[index])
         own = [_line(box, x, y) for box in boxes]
@@ -106,8 +112,8 @@ def _candidates(x: float, y: float, width: float, height: float) -> list[Box]:
 def _line(box: Box, x: float, y: float) -> list[Box]:
     """Give the line from a point to its label as small boxes."""
     end_x, end_y = box.nearest(x, y)
-    shares = np.linspace(0, 1, 2 + int(np.hypot(end_x - x, end_y - y) / 2))
-    return [Box(x + part * (end_x - x) - 1, y + part * (end_y - y) - 1, 2, 2) for part in shares]
+    shares = np.linspace(0, 1, 2 + int(np.hypot(end_x - x, end_y - y) / 4))
+    return [Box(x + part * (end_x - x) - 1, y + part * (end_y - y) - 2, 2, 4) for part in shares]
 
 
 def _overlaps(boxes: Sequence[Box], others: Sequence[Box]) -> npt.NDArray[np.float64]:

@@ -29,17 +29,19 @@ a { color: var(--ours); } nav a { margin-right: .9rem; display: inline-block; }
 table { border-collapse: collapse; font-size: .875rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 caption { text-align: left; color: var(--quiet); padding-bottom: .3rem; }
 th, td { padding: .3rem .6rem; border-bottom: 1px solid var(--rule); text-align: right; vertical-align: top; }
-th[scope=row], .words { text-align: left; } td.words { min-width: 9rem; }
+th[scope=row], .words { text-align: left; } td { white-space: nowrap; }
+td.words { white-space: normal; min-width: 9rem; }
 thead th { vertical-align: bottom; } thead button { font: inherit; font-weight: bold; color: inherit; background: none;
   border: 0; padding: 0; cursor: pointer; text-align: inherit; }
 th[aria-sort=ascending] button::after { content: " \\25B2"; }
 th[aria-sort=descending] button::after { content: " \\25BC"; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 tr.ours th, tr.ours td { font-weight: bold; color: var(--ours); }
-th[scope=row] { font-weight: normal; position: sticky; left: 0; background: var(--paper); max-width: 14rem; }
+th[scope=row] { font-weight: normal; position: sticky; left: 0; background: var(--paper); min-width: 8.5rem;
+  max-width: 14rem; }
+tbody tr:nth-child(even) th { background: var(--stripe); }
 s { color: var(--quiet); }
 figure { margin: 1.5rem 0; } figure img { width: 100%; height: auto; background: #fff; border-radius: .3rem; }
-figcaption { color: var(--quiet); font-size: .875rem; }
 fieldset { border: 1px solid var(--rule); } fieldset label { display: inline-block; margin-right: 1rem; }
 [hidden] { display: none; }
 """
@@ -135,8 +137,7 @@ def _section(section: Section, drawn: dict[str, Plot], names: set[str]) -> str:
 
 def _figure(plot: Plot) -> str:
     source = _data(plot.svg, "image/svg+xml")
-    caption = escape(plot.title)
-    return f'<figure><img alt="{escape(plot.alt)}" src="{source}"><figcaption>{caption}</figcaption></figure>'
+    return f'<figure><img alt="{escape(plot.alt)}" src="{source}"></figure>'
 
 
 def _table(table: Table, names: set[str]) -> str:
@@ -162,7 +163,7 @@ def _row(line: Line, wordy: Sequence[bool], names: set[str]) -> str:
 
 
 def _cell(cell: Cell, *, words: bool) -> str:
-    value = "" if cell.value is None else f' data-value="{cell.value!r}"'
+    value = "" if cell.value is None else f' data-value="{float(cell.value)!r}"'
     text = f"<s>{escape(cell.text)}</s>" if cell.struck else escape(cell.text)
     return f"<td{_words_class(words)}{value}>{text}</td>"
 

@@ -73,7 +73,7 @@ def _latency(run: Run, styles: dict[str, Style]) -> Plot | None:
 
 
 def _accuracy(run: Run, styles: dict[str, Style]) -> Plot | None:
-    case = run.real or (run.cases[-1] if run.cases else None)
+    case = run.main
     if case is None:
         return None
     by_accuracy = any(entrant.accuracy is not None for entrant in run.results.contenders)
@@ -94,7 +94,7 @@ def _accuracy(run: Run, styles: dict[str, Style]) -> Plot | None:
         axes.scatter([time], [height], s=size, color=style.color, marker=style.marker, zorder=style.order)
     times, heights = [time for _, time, _ in drawn], [height for *_, height in drawn]
     axes.set_xlim(min(times) / 1.5, max(times) * 1.9)
-    room = max(max(heights) - min(heights), 0.01)
+    room = max(max(heights) - min(heights), 0.03)  # else one text more looks like a world
     axes.set_ylim(min(heights) - 0.22 * room, max(heights) + 0.6 * room)
     axes.set_yticks([tick for tick in axes.get_yticks() if min(heights) - 0.22 * room <= tick <= 1.0])
     plain_ticks(axes, None)

@@ -56,11 +56,18 @@ class Run:
         """The case of the real texts, one after the other; None where they were not run."""
         return next((case for case in self.cases if case.kind == "closed"), None)
 
+    @property
+    def main(self) -> Shown | None:
+        """The case that stands for all: the real texts, or the longest single text, or the first; None without any."""
+        lengths = [case for case in self.cases if case.kind == "length"]
+        return self.real or next(iter((*lengths[::-1], *self.cases)), None)
+
 
 def ours(results: Results) -> frozenset[str]:
-    """Give setfuse's variants: those that others are compared with."""
+    """Give setfuse's variants: those that others are compared with, and the others of its name."""
     references = {entrant.reference for entrant in results.contenders}
-    return frozenset(entrant.contender for entrant in results.contenders if entrant.contender in references)
+    names = [entrant.contender for entrant in results.contenders]
+    return frozenset(name for name in names if name in references or name.startswith("setfuse "))
 
 
 def threads_title(threads: int) -> str:

@@ -1,6 +1,7 @@
 """A run in words: the Markdown report, and the table for a terminal."""
 
 import re
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -81,7 +82,7 @@ def _cell(cell: Cell) -> str:
 def _reason(entrant: Entrant) -> str:
     if entrant.status == Status.MEASURED:
         return ""
-    return f"{entrant.status}: {' '.join(entrant.reason.split())}"
+    return textwrap.shorten(f"{entrant.status}: {entrant.reason}", 2 * WIDTH, placeholder=" ...")
 
 
 Column = tuple[str, Callable[[Entrant], str]]
@@ -98,7 +99,7 @@ def _columns(run: Run, every: int) -> list[Column]:
     kept = lengths[::-1][::every]
     cases = [case for case in run.cases if case.kind != "length" or case in kept]
     columns: list[Column] = [(f"{case.title} ms", partial(_p50, run, case.case)) for case in cases]
-    shown = run.real or (run.cases[-1] if run.cases else None)
+    shown = run.main
     if shown:
         columns.append(("ratio", partial(_ratio, run, shown.case)))
     columns += [(f"texts/s {threads} thr", partial(_rate, run, threads)) for threads in run.threads]

@@ -22,11 +22,13 @@ def opening(results: Results) -> str:
     cores, usable = environment.get("cores"), environment.get("cores_usable")
     machine = f"{environment.get('cpu', 'an unknown processor')} ({usable} of {cores} cores usable)"
     measures = ", ".join(str(measure) for measure in settings.get("measures", ())) or "nothing"
-    threads, most = settings.get("threads"), settings.get("all_threads")
+    threads = settings.get("threads")
+    others = [str(row) for row in sorted({row.threads for row in results.throughput} - {threads})]
+    also = f" (throughput also with {', '.join(others)})" if others else ""
     quick = "; a quick run, of few rounds" if settings.get("quick") else ""
     return (
-        f"{len(results.contenders)} contenders, measured for {measures} on {machine}, {threads} thread(s) each "
-        f"(throughput also with {most}), {str(environment.get('time', 'at an unknown time'))[:10]}{quick}."
+        f"{len(results.contenders)} contenders, measured for {measures} on {machine}, {threads} thread(s) each"
+        f"{also}, {str(environment.get('time', 'at an unknown time'))[:10]}{quick}."
     )
 
 
@@ -218,11 +220,15 @@ def _contenders(run: Run) -> Section:
     lines = []
     for entrant in run.results.contenders:
         versions = ", ".join(f"{name} {version}" for name, version in entrant.versions.items()) or "-"
-        words = (entrant.description, note(entrant, whole=True) or str(entrant.status), entrant.quality)
+        words = (entrant.description, _fate(entrant), entrant.quality)
         more = (entrant.arithmetic or "-", entrant.batching, entrant.reference or "-", versions)
         lines.append(Line(entrant.contender, tuple(map(Cell, (*words, *more))), entrant.contender in run.ours))
     columns = ("contender", "what it is", "status", "promised", "arithmetic", "batching", "compared with", "versions")
     return Section("Contenders", (), (Table("Everyone of the run.", columns, tuple(lines)),))
+
+
+def _fate(entrant: Entrant) -> str:
+    return f"{entrant.status}: {entrant.reason}" if entrant.reason else str(entrant.status)
 
 
 def _setup(results: Results) -> Section:

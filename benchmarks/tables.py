@@ -9,19 +9,29 @@ from typing import Any
 
 from setfuse.export._supported import supported_tables
 
+from ._document import note
+from ._errors import BenchmarkError
 from ._files import ROOT, read_json, whole_file
+from ._reading import Run, digits
+from ._report import escaped
+from ._results import Entrant, Results, Status
 
 PARITY = ROOT / "benchmarks" / "results" / "parity" / "parity.json"
+PEERS = ROOT / "benchmarks" / "results" / "card" / "results.json"
 CARD = "bge-small-en-v1.5-card"
 """The folder's name of the card's model, in the run that is committed."""
+_LENGTHS = (16, 64, 256)
 
 
 def tables() -> dict[tuple[Path, str], str]:
     """Give each table by its file and the name between its marks."""
-    return {
+    found = {
         (ROOT / "export" / "README.md", "supported"): supported_tables(),
         (ROOT / "README.md", "parity"): card_table(read_json(PARITY)["rows"]),
     }
+    if PEERS.is_file():
+        found[ROOT / "README.md", "peers"] = peers_table(Results.read(PEERS))
+    return found
 
 
 def card_table(rows: Sequence[Mapping[str, Any]]) -> str:
@@ -34,6 +44,77 @@ def card_table(rows: Sequence[Mapping[str, Any]]) -> str:
             differences = f"{row['mean_difference']:.1e}, {row['max_difference']:.1e}"
             lines.append(f"| {row['precision']} | {row['megabytes']:.1f} | {shares} | {differences} |")
     return "\n".join(lines)
+
+
+def peers_table(results: Results) -> str:
+    """Write a row a contender: latency, throughput, answers and start, eight columns; the reasons below.
+
+    Args:
+        results: The run.
+    """
+    run = Run(results)
+    most = max(run.threads, default=None)
+    lengths = [case for case in run.cases if case.kind == "length" and case.tokens in _LENGTHS]
+    columns = [
+        "contender",
+        *(f"{case.title}, ms" for case in lengths),
+        *(["real texts, ms (ratio)"] if run.real else []),
+        *([f"texts/s, {most} thread{'s' * (most > 1)}"] if most else []),
+        "torch's labels, accuracy",
+        *(["cold start, s"] if run.footprint else []),
+    ]
+    lines = [_line(columns), _line(["---"] * len(columns))]
+    for entrant in results.contenders:
+        name = escaped(entrant.contender)
+        cells = [*_latencies(run, entrant, [case.case for case in lengths]), *_answers(run, entrant, most)]
+        lines.append(_line([f"**{name}**" if entrant.contender in run.ours else name, *cells]))
+    return "\n".join([*lines, "", *_notes(results)]).rstrip()
+
+
+def _latencies(run: Run, entrant: Entrant, cases: Sequence[str]) -> list[str]:
+    cells = []
+    for case in cases:
+        row = run.latency.get((entrant.contender, case))
+        cells.append(_struck(entrant, digits(row.p50_ms if row else None)))
+    if run.real:
+        row = run.latency.get((entrant.contender, run.real.case))
+        ratio = f" ({row.ratio:.2f})" if row and row.ratio is not None else ""
+        cells.append(_struck(entrant, f"{digits(row.p50_ms)}{ratio}" if row else "-"))
+    return cells
+
+
+def _answers(run: Run, entrant: Entrant, threads: int | None) -> list[str]:
+    cells = []
+    if threads is not None:
+        rate = run.throughput.get((entrant.contender, threads))
+        cells.append(_struck(entrant, digits(rate.texts_per_s if rate else None)))
+    agreement = "-" if entrant.label_agreement is None else f"{entrant.label_agreement:.1%}"
+    cells.append(agreement if entrant.accuracy is None else f"{agreement}, {entrant.accuracy:.4f}")
+    if run.footprint:
+        row = run.footprint.get(entrant.contender)
+        cells.append(_struck(entrant, digits(row.cold_start_s if row else None)))
+    return cells
+
+
+def _notes(results: Results) -> list[str]:
+    """Say what the ratio is, and give the reason of everyone who was struck out, failed, or is another model."""
+    environment, threads = results.environment, results.settings["threads"]
+    cpu, day = escaped(str(environment.get("cpu"))), escaped(str(environment.get("time"))[:10])
+    ratio = "Ratio: how many times as long as setfuse's variant of the same quality; below 1, the contender is ahead."
+    lines = [f"Medians, {threads} thread{'s' * (threads > 1)}, {cpu}, {day}. {ratio}"]
+    for entrant in results.contenders:
+        said = note(entrant, whole=True)
+        if said:
+            lines += ["", f"{escaped(entrant.contender)}: {escaped(said)}."]
+    return lines
+
+
+def _struck(entrant: Entrant, text: str) -> str:
+    return f"~~{text}~~" if entrant.status == Status.STRUCK_OUT and text != "-" else text
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def with_table(text: str, name: str, table: str) -> str:
@@ -55,7 +136,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--check", action="store_true", help="write nothing; exit status 1 if a table is stale")
     options = parser.parse_args(arguments)
     stale = False
-    for (path, name), table in tables().items():
+    try:
+        found = tables()
+    except BenchmarkError as error:
+        print(f"benchmarks.tables: {error}", file=sys.stderr)
+        return 1
+    for (path, name), table in found.items():
         before = path.read_text(encoding="utf-8")
         after = with_table(before, name, table)
         if after != before:

@@ -1,10 +1,13 @@
 """Runs made up for the tests of what is shown of a run: known figures, odd names, everything that can go wrong."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks._canvas import Plot
+from benchmarks._plots import draw
 from benchmarks._results import Entrant, FootprintRow, LatencyRow, Results, Status, ThroughputRow
 
 LENGTHS = (8, 16, 32, 64, 128, 256)
@@ -108,6 +111,12 @@ def make_results(specs: Sequence[Spec] = SMALL, *, seed: int = 0, rounds: int = 
         ),
         footprint=tuple(_footprint_row(*spec) for spec in ran),
     )
+
+
+@functools.cache
+def drawn() -> tuple[Plot, ...]:
+    """Give the plots of the run that `make_results` makes: drawing takes seconds."""
+    return draw(make_results())
 
 
 def slower(results: Results, factor: float, contenders: Sequence[str] | None = None) -> Results:

@@ -74,6 +74,15 @@ def test_the_sections_come_in_the_order_in_which_a_reader_asks(text: str) -> Non
     assert text.index("the load was 1.7") < text.index("## Who is ahead")
 
 
+def test_the_opening_says_what_was_measured_on_what(results: Results, text: str) -> None:
+    assert text.splitlines()[2] == (
+        "8 contenders, measured for latency, throughput, footprint on AMD EPYC 9B45 \\<128-Core\\> "
+        "(2 of 2 cores usable), 1 thread(s) each (throughput also with 2), 2026-11-24."
+    )
+    quick = dataclasses.replace(results, throughput=(), settings={**results.settings, "quick": True})
+    assert markdown(quick, ()).splitlines()[2].endswith("1 thread(s) each, 2026-11-24; a quick run, of few rounds.")
+
+
 def test_what_was_not_measured_is_left_out(results: Results) -> None:
     none = dataclasses.replace(results, rows=(), throughput=(), footprint=(), roof={}, warnings=())
     cases = {
@@ -136,6 +145,14 @@ def test_nobody_ahead_is_said_in_so_many_words() -> None:
     assert "Nobody, of the contenders that run the same model; 11 tie(s)" in tied
     alone = dataclasses.replace(make_results(SMALL[2:3]), footprint=())
     assert "Nobody can say: no variant of setfuse was measured" in markdown(alone, ())
+
+
+def test_a_variant_of_setfuse_that_nobody_is_compared_with_is_not_ahead_of_setfuse() -> None:
+    specs = [*SMALL[:2], ("setfuse fp16", "same", "fp16", 0.5, 0.871)]
+    run = Run(make_results(specs))
+
+    assert run.ours == {"setfuse fp32", "setfuse int8", "setfuse fp16"}
+    assert find_leads(run) == []
 
 
 def test_without_its_reference_a_contender_is_named_as_not_comparable(results: Results) -> None:
@@ -201,6 +218,22 @@ def test_the_summary_has_a_line_a_contender_in_columns_that_line_up(results: Res
         f"{WRONG}: struck out: gives 51.2 % of torch's labels",
         f"{HANGS}: failed: did not answer within 60 s | <killed>",
     ]
+
+
+def test_a_reason_of_many_lines_is_one_line_of_the_summary_and_whole_in_the_report(results: Results) -> None:
+    reason = "Traceback:\n" + "\n".join(f"  line {number} | <of it>" for number in range(100))
+    contenders = tuple(
+        dataclasses.replace(entrant, reason=reason) if entrant.contender == HANGS else entrant
+        for entrant in results.contenders
+    )
+    changed = dataclasses.replace(results, contenders=contenders)
+    last = summary(changed).splitlines()[-1]
+
+    assert last.startswith(f"{HANGS}: failed: Traceback: line 0 | <of it> line 1")
+    assert last.endswith(" ...")
+    assert len(last) < 2 * WIDTH + 20
+    rows = [row for row in of_contenders(markdown(changed, ()))[0] if row[0] == HANGS]
+    assert rows[0][-1].endswith(r"line 99 \| \<of it\>")
 
 
 def test_the_summary_leaves_lengths_out_where_a_terminal_is_too_narrow() -> None:
