@@ -187,7 +187,7 @@ def _estimate(
 
 
 def _interval(samples: Sequence[npt.NDArray[np.float64]], statistic: Callable[..., Any]) -> tuple[float, float]:
-    from scipy.stats import bootstrap  # type: ignore[import-untyped]  # it publishes no type information
+    from scipy.stats import bootstrap  # it publishes no type information
 
     found = bootstrap(
         samples,

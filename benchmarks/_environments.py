@@ -21,8 +21,6 @@ FOLDER = Path(os.environ.get("SETFUSE_BENCHMARK_ENVIRONMENTS", ROOT / "build" / 
 
 _READY = ".ready"
 """Written last, with what was installed: without it an environment is a build that was broken off."""
-_NOT_COUNTED = re.compile(r"(pip|setuptools|pkg_resources|_distutils_hack|distutils-precedence)(\W|$)")
-"""What every fresh environment holds."""
 _NO_REASON = re.compile(r"\s*(\[notice\]|WARNING|note:|hint:|\[end of output\]|$)", re.IGNORECASE)
 """Lines of pip that do not say why it failed."""
 
@@ -89,11 +87,11 @@ class Environment:
         failed.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         FOLDER.mkdir(parents=True, exist_ok=True)
-        arguments = [word for line in self.requirements for word in line.split(maxsplit=1)]
-        commands = [[sys.executable, "-m", "venv", str(self.folder)]]
+        arguments = [word for line in self.requirements for word in (line.split(" ", 1) if line[0] == "-" else [line])]
+        commands = [[sys.executable, "-m", "venv", "--without-pip", str(self.folder)]]  # ours can install into it
         if arguments:
-            install = ["install", "--quiet", "--disable-pip-version-check", "--no-input"]
-            commands.append([str(self.python), "-m", "pip", *install, *arguments])
+            pip = [sys.executable, "-m", "pip", "--python", str(self.python), "--disable-pip-version-check"]
+            commands.append([*pip, "install", "--quiet", "--no-input", *arguments])
         with self.log.open("w", encoding="utf-8") as log:
             for command in commands:
                 done = subprocess.run(
@@ -108,7 +106,7 @@ class Environment:
     def versions(self) -> dict[str, str]:
         """Give the versions of the packages that it is made for, by name; of the suite's interpreter if that serves."""
         path = [str(self._site_packages)] if self.is_built else sys.path
-        names = {re.split(r"[\[=<>]", line)[0] for line in self.requirements if not line.startswith("-e")}
+        names = {re.split(r"[\[=<> ]", line)[0] for line in self.requirements if not line.startswith("-e")}
         names |= {"setfuse"} if self.sources else set()
         found = {
             distribution.name: distribution.version
@@ -118,11 +116,10 @@ class Environment:
         return dict(sorted(found.items()))
 
     def size_bytes(self) -> int | None:
-        """Give the size of all that it holds beyond a fresh environment; None where it is not built."""
+        """Give the size of all that is installed in it; None where it is not built."""
         if not self.is_built:
             return None
-        tops = [path for path in self._site_packages.iterdir() if not _NOT_COUNTED.match(path.name)]
-        tops += [self.sources] if self.sources else []
+        tops = [self._site_packages, *([self.sources] if self.sources else [])]
         return sum(path.stat().st_size for top in tops for path in _files(top))
 
     @property
@@ -156,8 +153,7 @@ def last_reason(output: str) -> str:
 
 
 def _files(top: Path) -> Iterator[Path]:
-    candidates = top.rglob("*") if top.is_dir() and not top.is_symlink() else (top,)
-    return (path for path in candidates if path.is_file() and not path.is_symlink())
+    return (path for path in top.rglob("*") if path.is_file() and not path.is_symlink())
 
 
 def _read(path: Path) -> str:

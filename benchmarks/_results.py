@@ -231,7 +231,7 @@ class Results:
                 throughput=tuple(ThroughputRow(**_tuples(row)) for row in found["throughput"]),
                 footprint=tuple(FootprintRow(**_tuples(row)) for row in found["footprint"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BenchmarkError(f"{path}: expected results of schema version {SCHEMA_VERSION}: {error}") from error
 
 

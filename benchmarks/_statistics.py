@@ -14,7 +14,7 @@ class Ratio:
 
     Attributes:
         value: Median over the rounds of the ratio within a round; None where there is nobody to compare with.
-        low: Lower end of its 95 % bootstrap confidence interval; equal to `value` where there is one round only.
+        low: Lower end of its 95 % bootstrap confidence interval; None where there is one round only.
         high: Its upper end.
     """
 
@@ -34,7 +34,9 @@ def ratio(own: Sequence[float], reference: Sequence[float] | None) -> Ratio:
         return Ratio(None, None, None)
     within = np.asarray(own) / np.asarray(reference)
     value = float(np.median(within))
-    if len(within) < 2 or np.ptp(within) == 0:
+    if len(within) < 2:
+        return Ratio(value, None, None)
+    if np.ptp(within) == 0:
         return Ratio(value, value, value)
     from scipy.stats import bootstrap
 

@@ -40,6 +40,8 @@ class Body:
             raise ValueError(
                 f"{checkpoint}: expected Transformer, Pooling and perhaps Normalize, found {list(modules)}"
             )
+        if prompt := _json(checkpoint, "config_sentence_transformers.json").get("default_prompt_name"):
+            raise ValueError(f"{checkpoint}: expected a body that puts no prompt before texts, found {prompt!r}")
         transformer = modules["Transformer"]
         limits = [
             _json(transformer, "sentence_bert_config.json").get("max_seq_length"),

@@ -1,4 +1,4 @@
-"""The LogisticRegression on the embedding, for the contenders that bring none: in numpy, so that none pays more."""
+"""The LogisticRegression on the embedding, for contenders that bring none: numpy alone, so that none pays for more."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +39,7 @@ class Head:
         """Give the probabilities (texts, labels), as scikit-learn's `predict_proba` does."""
         scores = np.asarray(embeddings, dtype=np.float64) @ self.coef.T + self.intercept
         if len(self.coef) == 1:
-            positive = 1 / (1 + np.exp(-scores))
+            positive = (1 + np.tanh(scores / 2)) / 2  # the logistic function, without overflow
             return np.hstack([1 - positive, positive])
         exponentials = np.exp(scores - scores.max(axis=1, keepdims=True))
         shares: npt.NDArray[np.float64] = exponentials / exponentials.sum(axis=1, keepdims=True)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .._files import ROOT  # noqa: TID252
+from benchmarks._files import ROOT
+
 from ._body import Body
 from ._contender import Models
 from ._padded import Batch, Padded

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from benchmarks._contenders import Batching, Quality
@@ -92,7 +93,6 @@ def test_a_file_with_something_missing_or_more_is_told(
 
 
 def test_the_schema_holds_for_what_is_written(written: Any, schema: Any) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator.check_schema(schema)
 
     jsonschema.validate(written, schema)
@@ -121,7 +121,6 @@ def test_the_schema_holds_for_what_is_written(written: Any, schema: Any) -> None
 def test_the_schema_refuses_what_a_run_does_not_write(
     damage: Callable[[Any], object], written: Any, schema: Any
 ) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     damage(written)
 
     with pytest.raises(jsonschema.ValidationError):

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks._contenders import Batching
 from benchmarks._padding import padding_share
-from benchmarks._statistics import ratio
+from benchmarks._statistics import Ratio, ratio
 
 
 def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
@@ -26,11 +26,16 @@ def test_the_same_figures_give_the_same_interval() -> None:
     assert ratio(own, reference).value == 3.0
 
 
-@pytest.mark.parametrize(("own", "reference"), [([3.0], [2.0]), ([3.0, 6.0, 9.0], [2.0, 4.0, 6.0])])
-def test_one_round_or_no_spread_has_no_interval(own: list[float], reference: list[float]) -> None:
-    found = ratio(own, reference)
+def test_rounds_that_all_say_the_same_have_an_interval_of_no_width() -> None:
+    assert ratio([3.0, 6.0, 9.0], [2.0, 4.0, 6.0]) == Ratio(1.5, 1.5, 1.5)
 
-    assert (found.value, found.low, found.high) == (1.5, 1.5, 1.5)
+
+def test_one_round_has_no_interval() -> None:
+    assert ratio([3.0], [2.0]) == Ratio(1.5, None, None)
+
+
+def test_nobody_to_compare_with_is_no_ratio() -> None:
+    assert ratio([3.0], None) == Ratio(None, None, None)
 
 
 def test_padding_is_counted_by_the_way_of_batching() -> None:
