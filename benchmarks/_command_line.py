@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from setfuse.runtime import SetfuseError
+from setfuse.runtime import SetfuseError, require_extra
 
 from ._contenders import CONTENDERS
 from ._errors import BenchmarkError
@@ -39,12 +39,13 @@ def main(name: str, description: str, measures: Sequence[Measure], arguments: Se
     only = [name for name in CONTENDERS if not options.only or any(wanted in name for wanted in options.only)]
     train = options.train or (DEMO_TRAIN if options.checkpoint == DEMO / "checkpoint" else None)
     try:
-        from ._models import find_models
+        require_extra("bench", program)
+        from . import _models
         from ._report import summary
         from ._suite import run
 
         results = run(
-            find_models(options.bundle, options.checkpoint, train),
+            _models.find_models(options.bundle, options.checkpoint, train),
             options.out,
             QUICK if options.quick else FULL,
             measures=options.measures,

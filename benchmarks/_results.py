@@ -5,13 +5,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from ._errors import BenchmarkError
 from ._files import read_json, write_json
 
 SCHEMA_VERSION = 2
 """Raised when a key changes its meaning; `schema.json` beside this module describes the file."""
+
+
+Row = TypeVar("Row")
 
 
 class Status(StrEnum):
@@ -226,18 +230,41 @@ class Results:
                 model=found["model"],
                 warnings=tuple(found["warnings"]),
                 roof=found["roof"],
-                contenders=tuple(_entrant(row) for row in found["contenders"]),
-                rows=tuple(LatencyRow(**_tuples(row)) for row in found["rows"]),
-                throughput=tuple(ThroughputRow(**_tuples(row)) for row in found["throughput"]),
-                footprint=tuple(FootprintRow(**_tuples(row)) for row in found["footprint"]),
+                contenders=tuple(_row(Entrant, row) for row in found["contenders"]),
+                rows=tuple(_row(LatencyRow, row) for row in found["rows"]),
+                throughput=tuple(_row(ThroughputRow, row) for row in found["throughput"]),
+                footprint=tuple(_row(FootprintRow, row) for row in found["footprint"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BenchmarkError(f"{path}: expected results of schema version {SCHEMA_VERSION}: {error}") from error
 
 
-def _entrant(row: Mapping[str, Any]) -> Entrant:
-    return Entrant(**{**row, "status": Status(row["status"])})
+def _row(kind: type[Row], found: Mapping[str, Any]) -> Row:
+    """Make a row of what JSON holds.
+
+    Raises:
+        TypeError: A key is missing, unknown, or of another type.
+    """
+    hints = get_type_hints(kind)
+    for key, value in found.items():
+        if key in hints and not _fits(value, hints[key]):
+            raise TypeError(f"{key} is {value!r:.60}")
+    values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in found.items()}
+    if "status" in values:
+        values["status"] = Status(values["status"])
+    return kind(**values)
 
 
-def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}
+def _fits(value: object, hint: Any) -> bool:
+    arguments = get_args(hint)
+    if get_origin(hint) is UnionType:
+        return any(_fits(value, each) for each in arguments)
+    if get_origin(hint) is tuple:
+        return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
+    if get_origin(hint) is dict:
+        return isinstance(value, dict)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if issubclass(hint, StrEnum):
+        return value in list(hint)
+    return isinstance(value, hint)

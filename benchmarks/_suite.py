@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from setfuse.runtime import Manifest, require_extra
+from setfuse.runtime import Manifest
 
 from ._cases import make_cases, read_corpus
 from ._contenders import CONTENDERS, Models
@@ -61,7 +61,6 @@ def run(
             labels cannot be had, or the bundle is not the checkpoint's.
         SetfuseError: A package is missing, or the bundle cannot be read.
     """
-    require_extra("bench", "benchmarks")
     check_writable(out)
     if threads > usable_cores():
         raise BenchmarkError(f"expected at most {usable_cores()} threads, the processors that are here, got {threads}")

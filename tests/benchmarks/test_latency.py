@@ -8,15 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jsonschema
 import pytest
 
-from benchmarks import latency
-from benchmarks._contenders import CONTENDERS, Models
-from benchmarks._process import ROOT
-from benchmarks.latency import Plan, main, run
+from benchmarks import footprint, latency, throughput
+from benchmarks._contenders import ORACLE
+from benchmarks._files import ROOT, read_json
+from benchmarks.latency import main
 from setfuse.runtime import Manifest
-
-SHORT = Plan(lengths=(8, 16), rounds=2, seconds=0.01)
 
 
 @pytest.fixture
@@ -27,117 +26,85 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
         assert main([str(argument) for argument in arguments]) == status
         printed = capsys.readouterr()
         assert printed.out == ""
-        assert printed.err.startswith("benchmarks.latency: ")
-        assert printed.err.count("\n") == 1
-        return printed.err
+        last = printed.err.splitlines()[-1]
+        assert last.startswith("benchmarks.latency: ")
+        assert "Traceback" not in printed.err
+        return last
 
     return run_main
 
 
-@pytest.fixture
-def disagreeing(tiny_checkpoint: Path, tmp_path: Path) -> Path:
-    """A checkpoint like the bundle's, but for the order of its labels."""
-    copy = tmp_path / "disagreeing"
-    shutil.copytree(tiny_checkpoint, copy)
-    head = json.loads((copy / "head.json").read_text(encoding="utf-8"))
-    head["classes"] = head["classes"][1:] + head["classes"][:1]
-    (copy / "head.json").write_text(json.dumps(head), encoding="utf-8")
-    return copy
-
-
 def test_a_quick_run_from_another_folder(tiny_bundle: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    """The real contenders in the real command line, with relative paths: the workers run elsewhere."""
+    """Real contenders in the real command line, with relative paths: the workers run elsewhere."""
     paths = {"--bundle": tiny_bundle, "--checkpoint": tiny_checkpoint}
     arguments = [part for name, path in paths.items() for part in (name, os.path.relpath(path, tmp_path))]
+    measured = ("latency", "throughput", "footprint")
 
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.latency", *arguments, "--quick", "--out", "results"],
+        [
+            *(sys.executable, "-m", "benchmarks.latency", *arguments, "--quick", "--out", "results"),
+            *("--only", "setfuse fp32", "setfuse int8", f"{ORACLE} bf16", "fp16", "--measures", *measured),
+        ],
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
     assert done.returncode == 0, done.stderr
-    results = tmp_path / "results"
-    assert {path.name for path in results.iterdir()} == {"latency.json", "latency.png"}
-    found = json.loads((results / "latency.json").read_text(encoding="utf-8"))
-    assert set(found) == {"schema_version", "environment", "settings", "model", "rows"}
-    assert found["schema_version"] == latency.SCHEMA_VERSION
+    found = json.loads((tmp_path / "results" / "results.json").read_text(encoding="utf-8"))
+    jsonschema.validate(found, read_json(ROOT / "benchmarks" / "schema.json"))
     assert found["environment"]["cpu"].strip()
-    assert found["settings"] == {
-        "threads": 1,
-        "reference": "setfuse",
-        "lengths": [16, 64],
-        "rounds": 4,
-        "seconds": 0.3,
-    }
+    assert (found["settings"]["threads"], found["settings"]["quick"]) == (1, True)
     assert found["model"]["labels"] == list(Manifest.read(tiny_bundle).labels)
+    entrants = {entrant["contender"]: entrant for entrant in found["contenders"]}
+    assert entrants["setfuse fp32"]["status"] == "measured"
+    assert entrants["setfuse fp32"]["max_probability_difference"] < 1e-5
+    assert entrants["setfuse int8"]["status"] == "failed"  # this bundle has no such graph
+    assert "has no int8 variant" in entrants["setfuse int8"]["reason"]
+    assert entrants["setfuse fp16"]["reason"]
     # the tiny model reads 48 tokens, so that the case of 64 is left out
-    assert [(row["case"], row["contender"]) for row in found["rows"]] == [
-        (case, contender) for case in ("1 x 16", "32 x 8-40") for contender in ("setfuse", "sentence-transformers")
-    ]
-    for row in found["rows"]:
-        assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
-        assert row["ratio"] > 0
+    ours = [row for row in found["rows"] if row["contender"] == "setfuse fp32"]
+    assert [row["case"] for row in ours] == ["1 x 16", "32 x 8-40", "real texts"]
+    for row in ours:
+        assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"] <= row["max_ms"]
         assert row["label_agreement"] == 1.0
         assert row["samples"] >= 12
-    for row in found["rows"]:
-        assert f"{row['p50_ms']:.2f}" in done.stdout
-    assert "results/latency.json" in done.stdout
-
-
-def test_run_gives_the_rows_that_it_writes(tiny_bundle: Path, tiny_checkpoint: Path, tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").touch()
-
-    rows = run(Models(tiny_bundle, tiny_checkpoint), tmp_path, SHORT, threads=1)
-
-    found = json.loads((tmp_path / "latency.json").read_text(encoding="utf-8"))
-    assert [(row.case, row.contender, row.p99_ms) for row in rows] == [
-        (row["case"], row["contender"], row["p99_ms"]) for row in found["rows"]
-    ]
-    assert len(rows) == 3 * len(CONTENDERS)
-    assert found["settings"]["rounds"] == SHORT.rounds
-    assert {path.name for path in tmp_path.iterdir()} == {"latency.json", "latency.png", "notes.txt"}
+    assert found["throughput"][0]["texts_per_s"] > 0
+    assert found["footprint"][0]["artefact_mb"] > 0
+    assert "setfuse fp32" in done.stdout
+    assert "results/report.html" in done.stdout
 
 
 def test_a_checkpoint_that_disagrees_with_the_bundle_is_not_timed(
-    tiny_bundle: Path, disagreeing: Path, tmp_path: Path, one_line: Callable[..., str]
-) -> None:
-    out = tmp_path / "out"
-
-    line = one_line("--bundle", tiny_bundle, "--checkpoint", disagreeing, "--out", out, "--quick")
-
-    assert "sentence-transformers says '" in line
-    assert "where setfuse says '" in line
-    assert "is the bundle of this checkpoint?" in line
-    assert not out.exists()
-
-
-def test_a_contender_that_cannot_load_is_named(
     tiny_bundle: Path, tiny_checkpoint: Path, tmp_path: Path, one_line: Callable[..., str]
 ) -> None:
-    bundle = tmp_path / "bundle"
-    shutil.copytree(tiny_bundle, bundle)
-    (bundle / "model.onnx").write_bytes(b"no graph")
+    disagreeing = tmp_path / "disagreeing"
+    shutil.copytree(tiny_checkpoint, disagreeing)
+    head = json.loads((disagreeing / "head.json").read_text(encoding="utf-8"))
+    head["classes"] = head["classes"][1:] + head["classes"][:1]
+    (disagreeing / "head.json").write_text(json.dumps(head), encoding="utf-8")
+    out = tmp_path / "out"
 
-    line = one_line("--bundle", bundle, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out")
+    line = one_line(
+        *("--bundle", tiny_bundle, "--checkpoint", disagreeing, "--out", out, "--quick", "--only", "setfuse fp32")
+    )
 
-    assert "setfuse: its process ended with status 1: " in line
-    assert "found 8; export the bundle again" in line
-    assert not (tmp_path / "out").exists()
+    assert "labels are not torch's" in line
+    assert "is the bundle of this checkpoint?" in line
+    assert not (out / "results.json").exists()
 
 
 def test_no_bundle_and_no_checkpoint(tiny_checkpoint: Path, tmp_path: Path, one_line: Callable[..., str]) -> None:
-    nothing = tmp_path / "nothing"
+    nothing, out = tmp_path / "nothing", tmp_path / "out"
 
     assert "expected a bundle folder with bundle.json" in one_line(
-        "--bundle", nothing, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out"
+        "--bundle", nothing, "--checkpoint", tiny_checkpoint, "--out", out
     )
-    assert "expected a checkpoint folder with head.json" in one_line(
-        "--bundle", nothing, "--checkpoint", nothing, "--out", tmp_path / "out"
+    assert "expected a checkpoint folder, found none; `make demo` makes one" in one_line(
+        "--bundle", nothing, "--checkpoint", nothing, "--out", out
     )
     assert list(tmp_path.iterdir()) == []
 
@@ -166,6 +133,17 @@ def test_a_file_in_the_place_of_the_results_is_told_before_any_work(
     assert out.read_text(encoding="utf-8") == "mine"
 
 
+def test_texts_that_are_not_there(
+    tiny_bundle: Path, tiny_checkpoint: Path, tmp_path: Path, one_line: Callable[..., str]
+) -> None:
+    line = one_line(
+        *("--bundle", tiny_bundle, "--checkpoint", tiny_checkpoint, "--out", tmp_path / "out"),
+        *("--texts", tmp_path / "no.jsonl"),
+    )
+
+    assert "no.jsonl: expected" in line
+
+
 @pytest.mark.parametrize("package", ["matplotlib", "torch"])
 def test_a_missing_package_is_told_before_any_work(
     package: str, tmp_path: Path, one_line: Callable[..., str], monkeypatch: pytest.MonkeyPatch
@@ -177,10 +155,11 @@ def test_a_missing_package_is_told_before_any_work(
     assert f'benchmarks.latency needs {package}: pip install "setfuse[bench]"' in line
 
 
-def test_the_command_line_loads_without_the_packages_of_the_extra() -> None:
+@pytest.mark.parametrize("module", ["latency", "throughput", "footprint", "compare", "report", "setup", "__main__"])
+def test_the_command_lines_load_without_the_packages_of_the_extra(module: str) -> None:
     program = (
-        "import sys; import benchmarks.latency; "
-        "sys.exit(str(sorted({'torch', 'matplotlib', 'tqdm', 'sklearn', 'onnxruntime'} & set(sys.modules))))"
+        f"import sys; import benchmarks.{module}; "
+        "sys.exit(str(sorted({'torch', 'matplotlib', 'tqdm', 'sklearn', 'scipy', 'onnxruntime'} & set(sys.modules))))"
     )
 
     done = subprocess.run(
@@ -190,18 +169,40 @@ def test_the_command_line_loads_without_the_packages_of_the_extra() -> None:
     assert done.stderr == "[]\n"
 
 
-def test_an_interrupt_ends_with_one_line(one_line: Callable[..., str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_with_one_line_that_says_how_to_go_on(
+    one_line: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(latency, "run", interrupted)
+    monkeypatch.setattr("benchmarks._models.find_models", interrupted)
 
-    assert one_line(status=130) == "benchmarks.latency: interrupted\n"
+    assert one_line(status=130) == "benchmarks.latency: interrupted; the same command goes on where it was"
 
 
-def test_bad_usage(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as exit_:
-        main(["--threads", "0"])
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--threads", "0"], "--threads: expected 1 or more, got 0"),
+        (["--limit", "0"], "--limit: expected seconds above 0, got 0"),
+        (["--only", "setfuse", "torchserve"], "got 'torchserve'"),
+        (["--measures", "speed"], "--measures"),
+    ],
+)
+def test_bad_usage(arguments: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for module in (latency, throughput, footprint):
+        with pytest.raises(SystemExit) as exit_:
+            module.main(arguments)
 
-    assert exit_.value.code == 2
-    assert "--threads: expected 1 or more, got 0" in capsys.readouterr().err
+        assert exit_.value.code == 2
+        assert expected in capsys.readouterr().err
+
+
+def test_the_list_names_every_module_that_can_be_run() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks"], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
+    )
+
+    listed = {line.split()[2].removeprefix("benchmarks.") for line in done.stdout.splitlines() if "-m benchm" in line}
+    modules = {path.stem for path in (ROOT / "benchmarks").glob("[a-z]*.py")}
+    assert listed == modules

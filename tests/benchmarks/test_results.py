@@ -79,8 +79,24 @@ def test_a_file_of_another_version_is_told_and_what_to_do(value: object, found: 
         lambda found: found["rows"][0].update(extra=1),
         lambda found: found["contenders"][0].update(status="fine"),
         lambda found: found.update(throughput=1),
+        lambda found: found.update(throughput=[1]),
+        lambda found: found["rows"][0].update(p50_ms="1.0"),
+        lambda found: found["rows"][0].update(samples=None),
+        lambda found: found["rows"][0].update(round_p50_ms=[1.0, "2"]),
+        lambda found: found["contenders"][0].update(accuracy=True),
     ],
-    ids=["no-key", "no-key-of-a-row", "unknown-key", "unknown-status", "no-rows"],
+    ids=[
+        "no-key",
+        "no-key-of-a-row",
+        "unknown-key",
+        "unknown-status",
+        "no-rows",
+        "no-object",
+        "text-for-a-number",
+        "nothing-for-a-number",
+        "text-among-numbers",
+        "truth-for-a-number",
+    ],
 )
 def test_a_file_with_something_missing_or_more_is_told(
     damage: Callable[[Any], object], written: Any, tmp_path: Path
