@@ -1,7 +1,7 @@
 """Reproduce a published model card: train as it says, export, and compare with the accuracy that it states.
 
-`python -m benchmarks.card --card DIR --base BASE --texts TEXTS --out OUT`; OUT/checkpoint and OUT/bundle are what the other
-benchmarks take. DIR holds `train.jsonl`, the labelled rows, and `golden.json`, with the card's `test_accuracy`.
+`python -m benchmarks.card --card DIR --base BASE --texts TEXTS --out OUT`; OUT/checkpoint and OUT/bundle are what the
+other benchmarks take. DIR holds `train.jsonl`, the labelled rows, and `golden.json`, with the card's `test_accuracy`.
 """
 
 import argparse
