@@ -1,6 +1,8 @@
 # mypy: disable-error-code="import-not-found"
 """CTranslate2, int8."""
 
+import json
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,4 +39,11 @@ def convert(models: Models, folder: Path) -> None:
     from ctranslate2.converters import TransformersConverter
 
     transformer = Body.read(models.checkpoint).transformer
-    TransformersConverter(str(transformer)).convert(str(folder), quantization="int8", force=True)
+    with tempfile.TemporaryDirectory() as copy:
+        for file in transformer.iterdir():
+            (Path(copy) / file.name).symlink_to(file.resolve())
+        config = json.loads((transformer / "config.json").read_text(encoding="utf-8"))
+        config.setdefault("position_embedding_type", "absolute")  # asked for, and since transformers 5 left out
+        (Path(copy) / "config.json").unlink()
+        (Path(copy) / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        TransformersConverter(copy).convert(str(folder), quantization="int8", force=True)

@@ -62,9 +62,6 @@ class SentenceTransformersTorch(SentenceTransformers):
         )
         super().__init__(models, body)
         if compile == "dynamic":
-            import torch._inductor.config
-
-            torch._inductor.config.freezing = True  # noqa: SLF001  weights become constants: documented, for inference
             body[0].compile(dynamic=True)
             for texts in (["a"], ["a b"], ["a", "b"], ["a b c", "d", "e"]):  # it compiles for one text and for several
                 self.answer(texts)

@@ -21,7 +21,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(_environments, "FOLDER", tmp_path)
     monkeypatch.setattr(setup, "FOLDER", tmp_path)
     monkeypatch.setattr(setup, "ENVIRONMENTS", {environment.name: environment for environment in environments})
-    monkeypatch.setattr(setup.shutil, "which", lambda _: None)
+    monkeypatch.setattr("shutil.which", lambda _: None)
     return tmp_path
 
 
