@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import re
 import subprocess
 import sys
@@ -72,23 +71,6 @@ def test_the_shell_block_runs() -> None:
     assert done.returncode == 0, done.stderr
     assert "accuracy" in done.stdout
     assert Path("bundle", "model.onnx").is_file()
-
-
-def test_its_latencies_are_those_of_the_committed_run() -> None:
-    run = json.loads((ROOT / "benchmarks" / "results" / "bge-small-fp32" / "latency.json").read_text(encoding="utf-8"))
-    found = re.findall(r"^\| (\d+ x [\d-]+) \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", README, re.MULTILINE)
-
-    rows = {(row["case"], row["contender"]): row for row in run["rows"]}
-    cases = dict.fromkeys(row["case"] for row in run["rows"])
-    assert found == [
-        (
-            case,
-            f"{rows[case, 'setfuse']['p50_ms']:.1f}",
-            f"{rows[case, 'sentence-transformers']['p50_ms']:.1f}",
-            f"{rows[case, 'sentence-transformers']['ratio']:.2f}",
-        )
-        for case in cases
-    ]
 
 
 def test_it_leads_with_the_two_commands() -> None:
