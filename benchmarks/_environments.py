@@ -109,11 +109,10 @@ class Environment:
         names = {re.split(r"[\[=<> ]", line)[0] for line in self.requirements if not line.startswith("-e")}
         names |= {"setfuse"} if self.sources else set()
         found = {
-            distribution.name: distribution.version
+            distribution.name.replace("_", "-").lower(): distribution.version
             for distribution in importlib.metadata.distributions(path=path)
-            if distribution.name.replace("_", "-").lower() in names
         }
-        return dict(sorted(found.items()))
+        return {name: found[name] for name in sorted(names & found.keys())}
 
     def size_bytes(self) -> int | None:
         """Give the size of all that is installed in it; None where it is not built."""

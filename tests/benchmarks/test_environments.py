@@ -62,7 +62,7 @@ def test_versions_and_size_are_of_what_was_installed(wheel: str, tmp_path: Path)
     plain.build()
     beside.build()
 
-    assert plain.versions() == {"tiny_one": "1.5"}
+    assert plain.versions() == {"tiny-one": "1.5"}
     own, with_sources = plain.size_bytes(), beside.size_bytes()
     assert own is not None
     assert with_sources is not None
