@@ -39,7 +39,7 @@ from setfuse.runtime import (
     Variant,
     VariantNotFound,
 )
-from setfuse.runtime._classifier import MAX_TEXTS_AT_ONCE
+from setfuse.runtime._model import MAX_TEXTS_AT_ONCE
 from tests.models import LONG_TEXT, MAX_LENGTH, TEXTS
 
 from .damage import change_manifest, replace_file

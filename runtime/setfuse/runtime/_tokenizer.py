@@ -44,3 +44,12 @@ class Tokenizer:
         prompted = [self._prompt + without_lone_surrogates(text) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(prompted)
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+    def seen(self, text: str) -> int:
+        """Count the characters of a text, from its beginning, that are not cut off.
+
+        Args:
+            text: Any string without lone surrogates.
+        """
+        offsets = self._tokenizer.encode(self._prompt + text).offsets
+        return max(0, max((end for _, end in offsets), default=0) - len(self._prompt))
