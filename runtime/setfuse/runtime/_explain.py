@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(f"[{_CJK}]|[^\\s{_CJK}]+")
+_WORD = f"[{_CJK}]|[^\\s{_CJK}]+"
 """What stands between blanks; Chinese and Japanese characters one by one."""
 
 
@@ -65,7 +65,7 @@ def explain(
         labels: Names of the columns.
         answer: Texts to scores (texts, labels).
     """
-    words = list(itertools.takewhile(lambda match: match.start() < seen, _WORD.finditer(text)))
+    words = list(itertools.takewhile(lambda match: match.start() < seen, re.finditer(_WORD, text)))
     text = text[: words[-1].end()] if words else text[:seen]
     scores = answer([text, *(text[: match.start()] + text[match.end() :] for match in words)])
     if column is None:

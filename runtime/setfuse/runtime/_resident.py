@@ -1,7 +1,7 @@
 """A model in this process: there while its classifier is open, loaded anew in a forked child, gone once closed."""
 
-import logging
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -14,8 +14,6 @@ from ._stats import Counters
 
 if TYPE_CHECKING:
     from ._batcher import Batcher
-
-_LOGGER = logging.getLogger("setfuse.runtime")
 
 
 class Resident:
@@ -37,6 +35,7 @@ class Resident:
         self._closed = False
         self._start_afresh()
         self._model: Model | None = load(self.counters)
+        _log("loaded", name)
         _remember(self)
 
     def _start_afresh(self) -> None:
@@ -58,7 +57,7 @@ class Resident:
         with self._lock:
             self._check_open()
             if self._model is None:
-                _LOGGER.info("%s: loading it anew in the forked process %d", self._name, os.getpid())
+                _log("loading it anew in a forked process", self._name)
                 self._model = self._load(self.counters)
             return self._model
 
@@ -87,7 +86,7 @@ class Resident:
         """
         with self._lock:
             if not self._closed:
-                _LOGGER.info("%s: closed", self._name)
+                _log("closed", self._name)
             self._closed = True
             batcher, self._model = self._batcher, None
         if batcher is not None:
@@ -126,6 +125,12 @@ _REGISTERED = threading.Event()
 def _after_fork() -> None:
     for resident in list(_RESIDENTS):
         resident.after_fork()
+
+
+def _log(what: str, name: str) -> None:
+    logging = sys.modules.get("logging")  # a program that listens has imported it
+    if logging is not None:
+        logging.getLogger("setfuse.runtime").info("%s: %s", name, what)
 
 
 def _nothing() -> None:
