@@ -13,7 +13,7 @@ import pytest
 from setfuse.runtime import BundleCorrupt, ClassifierClosed, DeadlineExceeded, Overloaded, SetfuseError, UsageError
 from setfuse.runtime._batcher import Batcher
 from setfuse.runtime._batching import Limits
-from setfuse.runtime._stats import Counters
+from setfuse.runtime._counters import Counters
 
 if TYPE_CHECKING:
     from setfuse.runtime._model import Model

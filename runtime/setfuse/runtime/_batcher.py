@@ -7,12 +7,11 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future
-from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
-from ._batching import Limits
+from ._batching import Limits, is_number
 from ._errors import ClassifierClosed, DeadlineExceeded, Overloaded, UsageError
 from ._model import MAX_TEXTS_AT_ONCE, Model, name_text
 from ._tracing import link_to_caller
@@ -104,7 +103,7 @@ class Batcher:
             BundleCorrupt: The graph fails on a text; the message says on which.
             UsageError: `timeout` is no number of seconds.
         """
-        if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, Real) or not timeout >= 0):
+        if timeout is not None and not (is_number(timeout) and timeout >= 0):
             raise UsageError(f"timeout: expected seconds from 0, or None, got {timeout!r:.60}")
         deadline = math.inf if timeout is None else time.monotonic() + timeout
         rows: list[Row] = []

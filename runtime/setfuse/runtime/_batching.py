@@ -31,9 +31,13 @@ class Limits:
             value: object = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"{name}: expected a whole number from 1, got {value!r:.60}")
-        wait: object = self.max_wait_ms
-        if isinstance(wait, bool) or not isinstance(wait, Real) or not 0 <= wait < math.inf:
-            raise UsageError(f"max_wait_ms: expected milliseconds from 0, got {wait!r:.60}")
+        if not is_number(self.max_wait_ms) or not 0 <= self.max_wait_ms < math.inf:
+            raise UsageError(f"max_wait_ms: expected milliseconds from 0, got {self.max_wait_ms!r:.60}")
+
+
+def is_number(value: object) -> bool:
+    """Tell whether something is a number, numpy's included; true and false are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def plan_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

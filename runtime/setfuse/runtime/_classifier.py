@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar, overload
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -12,17 +12,19 @@ import numpy.typing as npt
 from ._batching import MAX_BATCH_TOKENS, Limits
 from ._bundle import Bundle
 from ._errors import NoDecisionScores, NoProbabilities, UsageError
-from ._explain import Explanation, explain
 from ._inputs import as_list, check_text, iterate
 from ._manifest import Manifest, Task
 from ._model import MAX_TEXTS_AT_ONCE
 from ._prediction import Prediction, Rule, Threshold
 from ._resident import Resident
 from ._source import Source
-from ._stats import Stats
 from ._text import without_lone_surrogates
 from ._tracing import span
 from ._variant import EMBEDDING, Scores, Variant
+
+if TYPE_CHECKING:
+    from ._explain import Explanation
+    from ._stats import Stats
 
 WARMUP_TEXTS = ("warm up", "a text of some thirty words " * 5)
 """A short text and one of middling length."""
@@ -109,7 +111,7 @@ class Classifier:
         return self.manifest.max_length
 
     @property
-    def stats(self) -> Stats:
+    def stats(self) -> "Stats":
         """What was done since the classifier was loaded; a closed one still tells."""
         return self._resident.counters.snapshot()
 
@@ -319,7 +321,7 @@ class Classifier:
             rows = await self._resident.batcher().answer(wanted, timeout)
         return [rule.prediction(row) for row in rows]
 
-    def explain(self, text: str, label: str | None = None) -> Explanation:
+    def explain(self, text: str, label: str | None = None) -> "Explanation":
         """Say which words moved the score of a label, by leaving out one at a time: as many answers as words.
 
         Args:
@@ -333,6 +335,8 @@ class Classifier:
         """
         if label is not None and label not in self.labels:
             raise UsageError(f"label: expected one of {', '.join(self.labels)}, got {label!r:.60}")
+        from ._explain import explain  # not needed by a process that only predicts
+
         model, text = self._resident.model(), without_lone_surrogates(check_text(text))
         column = None if label is None else self.labels.index(label)
         seen = model.tokenizer.seen(text)

@@ -26,7 +26,8 @@ def iterate(texts: Iterable[str]) -> Iterator[str]:
     """
     if isinstance(texts, str):
         raise InvalidText(_ONE_STRING)
-    if isinstance(texts, bytes | bytearray) or not isinstance(texts, Iterable):
+    found: object = texts
+    if isinstance(found, bytes | bytearray) or not isinstance(found, Iterable):
         raise InvalidText(f"expected a text or a list of texts, got {type(texts).__name__}")
     if getattr(texts, "ndim", 1) != 1:  # of a table pandas would give the names of the columns
         raise InvalidText(f"expected texts in one dimension, got {type(texts).__name__} of {texts.ndim}")  # type: ignore[attr-defined]

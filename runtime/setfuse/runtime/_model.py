@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from ._batching import plan_batches
+from ._counters import Counters
 from ._errors import SetfuseError
 from ._manifest import Manifest
 from ._session import Session
-from ._stats import Counters
 from ._tokenizer import Tokenizer
 from ._tracing import span
 from ._variant import EMBEDDING

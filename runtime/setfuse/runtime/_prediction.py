@@ -1,14 +1,13 @@
 """From scores to labels: what a text is given, and when it is given none."""
 
-import heapq
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from numbers import Real
 
 import numpy as np
 import numpy.typing as npt
 
+from ._batching import is_number
 from ._errors import UsageError
 from ._manifest import Manifest, Task
 from ._variant import Scores
@@ -52,7 +51,7 @@ class Prediction:
         """
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
             raise UsageError(f"top_k: expected a whole number from 1, got {k!r}")
-        return heapq.nlargest(k, self.scores.items(), key=lambda item: item[1])
+        return sorted(self.scores.items(), key=lambda item: -item[1])[:k]
 
     def __repr__(self) -> str:
         if self.label is not None and self.labels != (self.label,):
@@ -129,8 +128,8 @@ class Rule:
         )
 
 
-def _score(name: str, value: object, scores: Scores) -> float:
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else math.nan
+def _score(name: str, value: float, scores: Scores) -> float:
+    number = float(value) if is_number(value) else math.nan
     if not math.isfinite(number) or (scores is Scores.PROBABILITIES and not 0 <= number <= 1):
         expected = "a probability from 0 to 1" if scores is Scores.PROBABILITIES else "a number"
         raise UsageError(f"{name}: expected {expected}, got {value!r:.60}")

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ._batching import Limits
+from ._counters import Counters
 from ._errors import ClassifierClosed
 from ._model import Model
-from ._stats import Counters
 
 if TYPE_CHECKING:
     from ._batcher import Batcher

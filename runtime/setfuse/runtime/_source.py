@@ -8,12 +8,12 @@ from typing import TypeVar
 
 from ._batching import Limits
 from ._bundle import Bundle
+from ._counters import Counters
 from ._errors import UsageError
 from ._manifest import Manifest
 from ._model import Model
 from ._processor import int8_is_fast
 from ._session import Session
-from ._stats import Counters
 from ._tokenizer import Tokenizer
 from ._variant import Precision, Target, Variant
 

@@ -1,6 +1,5 @@
 """What a classifier has done, in numbers that a service can publish."""
 
-import threading
 from dataclasses import dataclass
 
 
@@ -31,22 +30,3 @@ class Stats:
     rejected: int = 0
     cancelled: int = 0
     expired: int = 0
-
-
-class Counters:
-    """What threads count together."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[str, float] = {}
-
-    def add(self, **amounts: float) -> None:
-        """Add to counts, named as in `Stats`."""
-        with self._lock:
-            for name, amount in amounts.items():
-                self._counts[name] = self._counts.get(name, 0) + amount
-
-    def snapshot(self) -> Stats:
-        """Give the counts of one moment."""
-        with self._lock:
-            return Stats(**self._counts)  # type: ignore[arg-type]  # only seconds are added as fractions

@@ -89,7 +89,7 @@ def _predict(options: argparse.Namespace) -> None:
 
 
 def _print_json(prediction: Prediction, task: Task, top: Top) -> None:
-    value = {"label": prediction.label, "score": prediction.score, "scores": dict(prediction.scores)}
+    value: dict[str, object] = {"label": prediction.label, "score": prediction.score, "scores": dict(prediction.scores)}
     if task is Task.MULTI_LABEL:
         value["labels"] = prediction.labels
     if top is not None:
