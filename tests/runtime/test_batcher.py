@@ -430,6 +430,19 @@ def test_a_text_that_the_engine_fails_on_takes_no_neighbour_along(
     play(scene)
 
 
+def test_an_engine_that_gives_too_few_rows_is_heard_of(
+    engine: Engine, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batcher = make()
+    monkeypatch.setattr(engine, "run", lambda *_: np.empty((0, 1), np.float32))
+
+    async def scene() -> None:
+        with pytest.raises(ValueError, match="zip"):
+            await batcher.answer(["1"], None)
+
+    play(scene)
+
+
 def test_a_tokenizer_that_fails_is_heard_of(engine: Engine, make: Make) -> None:
     batcher = make()
     engine.gate.set()

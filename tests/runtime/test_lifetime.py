@@ -218,6 +218,20 @@ def test_a_forked_child_answers_as_its_parent_does(threads: int, tiny_bundle: Pa
     run_script("if True:" + script, tiny_bundle, threads)
 
 
+@pytest.mark.parametrize("value", [None, "0"])
+def test_the_environment_is_left_as_it_was(value: str | None, tiny_bundle: Path) -> None:
+    script = """
+    value = sys.argv[2] or None
+    if value:
+        os.environ["ORT_DISABLE_TELEMETRY"] = value
+    before = dict(os.environ)
+    Classifier.load(sys.argv[1])
+    assert "onnxruntime" in sys.modules
+    assert dict(os.environ) == before
+    """
+    run_script("if True:" + script, tiny_bundle, value or "")
+
+
 def test_a_child_forked_while_threads_are_at_work_answers(tiny_bundle: Path) -> None:
     script = """
     classifier = Classifier.load(sys.argv[1], threads=2)

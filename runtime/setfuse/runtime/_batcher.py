@@ -259,6 +259,7 @@ class Batcher:
         links = [request.link for request in batch]
         try:
             rows: list[Row] = self._model.run([request.token_ids for request in batch], self._output, links).tolist()
+            answers = list(zip(batch, rows, strict=True))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
             if len(batch) == 1:
                 batch[0].set_exception(_named(error, batch[0].number))
@@ -266,7 +267,7 @@ class Batcher:
             for request in batch:  # a text that the graph fails on must not take its neighbours along
                 self._run([request])
             return
-        for request, row in zip(batch, rows, strict=True):
+        for request, row in answers:
             request.set_result(row)
 
     def _most_texts(self, length: int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self, TypeVar, overload
 import numpy as np
 import numpy.typing as npt
 
+from ._async_calls import AsyncCalls
 from ._batching import MAX_BATCH_TOKENS, Limits
 from ._bundle import Bundle
 from ._errors import NoDecisionScores, NoProbabilities, UsageError
@@ -30,7 +31,7 @@ WARMUP_TEXTS = ("warm up", "a text of some thirty words " * 5)
 """A short text and one of middling length."""
 
 
-class Classifier:
+class Classifier(AsyncCalls):
     """A bundle, loaded: answers texts without torch.
 
     Threads may share it. A forked process loads the model anew, from the same files, when it first needs it; a pickle
@@ -46,9 +47,9 @@ class Classifier:
         self.manifest: Manifest = bundle.manifest
         self.variant = variant
         self._source = source
-        self._rule = Rule.make(self.manifest)
         load = partial(source.load, bundle, self.manifest, variant)
-        self._resident = Resident(load, f"the classifier of {source.bundle}", self.manifest.scores, source.limits)
+        resident = Resident(load, f"the classifier of {source.bundle}", self.manifest.scores, source.limits)
+        super().__init__(resident, Rule.make(self.manifest))
 
     @classmethod
     def load(
@@ -143,7 +144,7 @@ class Classifier:
             ClassifierClosed: `close` was called.
             BundleCorrupt: The graph fails on a text; the message says on which.
         """
-        rule = self._rule_for(abstain, threshold)
+        rule = self._rule.changed(self.manifest, abstain, threshold)
         if isinstance(texts, str):
             return rule.predictions(self._answer([texts], self.manifest.scores))[0]
         return rule.predictions(self._answer(as_list(texts), self.manifest.scores))
@@ -172,7 +173,7 @@ class Classifier:
             UsageError: `abstain` or `threshold` is out of its range, or not for this bundle.
             ClassifierClosed: `close` was called.
         """
-        rule = self._rule_for(abstain, threshold)
+        rule = self._rule.changed(self.manifest, abstain, threshold)
         scores = self._answer(as_list(texts), self.manifest.scores)
         if self.task is Task.MULTI_LABEL:
             return [rule.applying(row) for row in scores.tolist()]
@@ -248,78 +249,13 @@ class Classifier:
             UsageError: `abstain` or `threshold` is out of its range, or not for this bundle.
             ClassifierClosed: `close` was called.
         """
-        rule = self._rule_for(abstain, threshold)
+        rule = self._rule.changed(self.manifest, abstain, threshold)
         iterator = iterate(texts)
         for first in itertools.count(step=MAX_TEXTS_AT_ONCE):
             chunk = as_list(itertools.islice(iterator, MAX_TEXTS_AT_ONCE), first)
             if not chunk:
                 return
             yield from rule.predictions(self._answer(chunk, self.manifest.scores, first))
-
-    async def aclassify(
-        self,
-        text: str,
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - a deadline also drops the work
-        abstain: float | None = None,
-        threshold: Threshold | None = None,
-    ) -> Prediction:
-        """Classify one text without holding up the event loop. Callers at the same time share runs of the graph.
-
-        An idle graph starts at once. Callers may be in several event loops. A call that is cancelled, or whose time is
-        over, before its text is begun costs no run.
-
-        Args:
-            text: The text.
-            timeout: Seconds within which the answer is wanted; None for no deadline.
-            abstain: As of a call.
-            threshold: As of a call.
-
-        Raises:
-            InvalidText: It is none.
-            UsageError: `timeout`, `abstain` or `threshold` is out of its range, or not for this bundle.
-            Overloaded: `max_queue` texts are waiting.
-            DeadlineExceeded: The time is over.
-            ClassifierClosed: `close` was called, now or before the text was begun.
-            BundleCorrupt: The graph fails on it.
-        """
-        rule = self._rule_for(abstain, threshold)
-        with span("classify", texts=1):
-            rows = await self._resident.batcher().answer([check_text(text)], timeout)
-        return rule.prediction(rows[0])
-
-    async def classify_many(
-        self,
-        texts: Iterable[str],
-        *,
-        timeout: float | None = None,  # noqa: ASYNC109 - as of aclassify
-        abstain: float | None = None,
-        threshold: Threshold | None = None,
-    ) -> list[Prediction]:
-        """Classify texts as `aclassify` does. At most a quarter of `max_queue` of them wait at any time.
-
-        Args:
-            texts: Any number of texts; they are all read before the first is classified.
-            timeout: Seconds within which all answers are wanted; None for no deadline.
-            abstain: As of a call.
-            threshold: As of a call.
-
-        Returns:
-            One prediction a text, in the order of `texts`.
-
-        Raises:
-            InvalidText: `texts` is one string, or something among them is none.
-            UsageError: `timeout`, `abstain` or `threshold` is out of its range, or not for this bundle.
-            Overloaded: There was no room for the first of them; once some are answered, the others wait for room.
-            DeadlineExceeded: The time is over.
-            ClassifierClosed: `close` was called, now or before the last text was begun.
-            BundleCorrupt: The graph fails on a text; the message says on which.
-        """
-        rule = self._rule_for(abstain, threshold)
-        wanted = as_list(texts)
-        with span("classify", texts=len(wanted)):
-            rows = await self._resident.batcher().answer(wanted, timeout)
-        return [rule.prediction(row) for row in rows]
 
     def explain(self, text: str, label: str | None = None) -> "Explanation":
         """Say which words moved the score of a label, by leaving out one at a time: as many answers as words.
@@ -363,26 +299,11 @@ class Classifier:
         """
         self._resident.close(finish=False)
 
-    async def aclose(self) -> None:
-        """Take no more calls, answer those that are waiting, and close, without holding up the event loop."""
-        import asyncio  # it is loaded where this runs
-
-        await asyncio.to_thread(self._resident.close, finish=True)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.aclose()
-
-    def _rule_for(self, abstain: float | None, threshold: Threshold | None) -> Rule:
-        return self._rule if abstain is None and threshold is None else Rule.make(self.manifest, abstain, threshold)
 
     def _answer(self, texts: list[str], output: str, first: int = 0) -> npt.NDArray[np.float32]:
         with span("classify", texts=len(texts)):

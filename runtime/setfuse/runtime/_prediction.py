@@ -106,6 +106,14 @@ class Rule:
             abstain=-math.inf if abstain is None else _score("abstain", abstain, manifest.scores),
         )
 
+    def changed(self, manifest: Manifest, abstain: float | None, threshold: Threshold | None) -> "Rule":
+        """Give the rule for one call: this one, unless something was asked for.
+
+        Raises:
+            UsageError: As of `make`.
+        """
+        return self if abstain is None and threshold is None else Rule.make(manifest, abstain, threshold)
+
     def predictions(self, scores: npt.NDArray[np.float32]) -> list[Prediction]:
         """Make of each row of scores (texts, labels) a prediction."""
         return [self.prediction(row) for row in scores.tolist()]
