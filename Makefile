@@ -8,7 +8,7 @@ SETFUSE_SHARED ?= $(abspath $(wildcard ../shared))
 export SETFUSE_SHARED
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check results format setup clean
+.PHONY: help demo test soak check results format setup clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -18,6 +18,9 @@ demo: setup ## train, export, classify and compare latency on the data set that 
 
 test: setup ## run the whole test suite
 	$(RUN) -m pytest
+
+soak: setup ## a million short texts through a small model: memory must stay flat; some minutes
+	$(RUN) -m tests.soak
 
 check: setup ## formatter, linter, types, wheel and sdist
 	$(RUN) -m ruff format --check .

@@ -22,7 +22,7 @@ class Answers:
 
     Attributes:
         labels: The label of each text.
-        probabilities: (texts, labels); None where it has none.
+        probabilities: (texts, labels), of all texts or the first of them; None where it has none.
     """
 
     labels: tuple[str, ...]

@@ -14,6 +14,8 @@ from ._plan import FULL, QUICK, Measure
 from ._process import DEFAULT_LIMITS, Limits
 
 DEMO = ROOT / "build" / "demo"
+SLOW = Measure.FOOTPRINT
+"""Left out of a quick run, unless it is all that is wanted, or asked for."""
 DEMO_TRAIN = ROOT / "benchmarks" / "data" / "support_desk" / "train.jsonl"
 
 
@@ -36,6 +38,9 @@ def main(name: str, description: str, measures: Sequence[Measure], arguments: Se
         parser.error(f"--threads: expected 1 or more, got {options.threads}")
     if options.limit <= 0:
         parser.error(f"--limit: expected seconds above 0, got {options.limit:g}")
+    wanted_measures = options.measures or measures
+    if options.quick and not options.measures and len(measures) > 1:
+        wanted_measures = [measure for measure in measures if measure is not SLOW]
     only = [name for name in CONTENDERS if not options.only or any(wanted in name for wanted in options.only)]
     train = options.train or (DEMO_TRAIN if options.checkpoint == DEMO / "checkpoint" else None)
     try:
@@ -48,7 +53,7 @@ def main(name: str, description: str, measures: Sequence[Measure], arguments: Se
             _models.find_models(options.bundle, options.checkpoint, train),
             options.out,
             QUICK if options.quick else FULL,
-            measures=options.measures,
+            measures=wanted_measures,
             only=only,
             texts=options.texts,
             threads=options.threads,
@@ -75,15 +80,14 @@ def _parser(program: str, description: str, measures: Sequence[Measure]) -> argp
     out = Path("build") / program.removeprefix("benchmarks.")
     parser.add_argument("--out", type=Path, default=out, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="threads of every contender; default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="two lengths, few texts, short turns: at most 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="few texts, short turns, no footprint: 3 minutes")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="contenders whose name contains this")
     parser.add_argument(
         "--measures",
         nargs="+",
         type=Measure,
         choices=list(Measure),
-        default=list(measures),
-        help="default: %(default)s",
+        help=f"default: {' '.join(measures)}",
     )
     parser.add_argument(
         "--limit", type=float, default=DEFAULT_LIMITS.call_s, help="seconds an answer may take; default: %(default)g"

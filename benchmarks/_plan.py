@@ -20,6 +20,7 @@ class Plan:
         lengths: Tokens of the single texts; those above the model's maximum are left out.
         rounds: How often every contender has a turn at every case.
         seconds: Length of a turn.
+        calls: Of a turn at least, however long they take.
         labelled_texts: Real texts whose labels are compared, at most.
         closed_texts: Real texts that are timed one after the other, at most.
         open_texts: Real texts that arrive by themselves, at most; 0 leaves the case out.
@@ -35,6 +36,7 @@ class Plan:
     lengths: tuple[int, ...]
     rounds: int
     seconds: float
+    calls: int
     labelled_texts: int
     closed_texts: int
     open_texts: int
@@ -51,29 +53,31 @@ FULL = Plan(
     lengths=(8, 16, 32, 64, 128, 256),
     rounds=10,
     seconds=0.4,
+    calls=3,
     labelled_texts=5_000,
     closed_texts=400,
     open_texts=300,
-    throughput_texts=600,
+    throughput_texts=400,
     throughput_rounds=4,
     all_threads=True,
     cold_starts=4,
     start_seconds=20,
     memory_texts=10_000,
-    memory_seconds=20,
+    memory_seconds=15,
 )
 QUICK = Plan(
     lengths=(16, 64),
-    rounds=4,
+    rounds=3,
     seconds=0.2,
-    labelled_texts=100,
-    closed_texts=40,
+    calls=1,
+    labelled_texts=60,
+    closed_texts=30,
     open_texts=0,
-    throughput_texts=100,
+    throughput_texts=60,
     throughput_rounds=1,
     all_threads=False,
     cold_starts=1,
     start_seconds=0,
-    memory_texts=500,
+    memory_texts=100,
     memory_seconds=5,
 )

@@ -85,9 +85,9 @@ class Worker:
             given.append(found)
         return np.concatenate(given)
 
-    def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
-        """Have a call repeated for some seconds; give each one's wall time in milliseconds."""
-        return self._milliseconds(self._ask(seconds, do="repeat", texts=list(texts), seconds=seconds))
+    def repeat(self, texts: Sequence[str], seconds: float, calls: int) -> list[float]:
+        """Have a call repeated for some seconds, and so often at least; give each one's wall time in milliseconds."""
+        return self._milliseconds(self._ask(seconds, do="repeat", texts=list(texts), seconds=seconds, calls=calls))
 
     def each(self, texts: Sequence[str]) -> list[float]:
         """Have the texts labelled one after the other; give the wall time of each in milliseconds."""

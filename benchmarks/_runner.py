@@ -37,8 +37,8 @@ class Roster:
 class Timed(Protocol):
     """What can be timed: a contender's process, or a stand-in for one."""
 
-    def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
-        """Repeat a call for some seconds; give each one's wall time in milliseconds."""
+    def repeat(self, texts: Sequence[str], seconds: float, calls: int) -> list[float]:
+        """Repeat a call for some seconds, and so often at least; give each one's wall time in milliseconds."""
 
     def each(self, texts: Sequence[str]) -> list[float]:
         """Label the texts one after the other; give each one's wall time in milliseconds."""
@@ -75,7 +75,7 @@ def warm_up(subject: Timed, texts: Sequence[str], seconds: float) -> None:
     """Repeat a call until its time is stable, or `MAX_WARM_UPS` turns are over."""
     before = np.inf
     for _ in range(MAX_WARM_UPS):
-        now = float(np.median(subject.repeat(texts, seconds)))
+        now = float(np.median(subject.repeat(texts, seconds, 1)))
         if abs(now - before) <= STABLE * now:
             return
         before = now
@@ -88,6 +88,7 @@ def time_case(
     *,
     rounds: int,
     seconds: float,
+    calls: int,
     closed_ms: Mapping[str, float],
     tick: Callable[[], object],
 ) -> dict[str, list[list[float]]]:
@@ -99,6 +100,7 @@ def time_case(
         subject: Gives a contender, ready to answer.
         rounds: How often everybody has a turn, after one that warms up.
         seconds: Length of a turn where a call is repeated; real texts take as long as they take.
+        calls: Of such a turn at least.
         closed_ms: Mean time that each contender takes for a text one after the other: sets the rate at which texts
             arrive. Read for open cases only.
         tick: Called after every turn, the warm-up included.
@@ -113,7 +115,7 @@ def time_case(
 
     def turn(name: str, number: int) -> list[float]:
         if case.kind in (Kind.LENGTH, Kind.BATCH):
-            return subject(name).repeat(case.texts, seconds)
+            return subject(name).repeat(case.texts, seconds, calls)
         texts = [case.texts[index] for index in slices[number]]
         if case.kind is Kind.CLOSED:
             return subject(name).each(texts)

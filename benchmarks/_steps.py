@@ -25,6 +25,11 @@ from ._roof import measure_roof, multiply_adds
 from ._runner import Roster, interleave, latency_row, throughput_row, time_case
 from ._team import Team
 
+PROBABILITY_TEXTS = 500
+"""Of so many texts, at most, the probabilities are compared as well: more of them would say the same."""
+WARM_UP_TEXTS = 64
+"""Texts of the call that warms up for many texts at once."""
+
 REFERENCES = {Quality.SAME: "setfuse fp32", Quality.ROUNDED: "setfuse int8", Quality.OTHER: "setfuse int8"}
 """Whom a contender is compared with: ours that promises as much of the answers."""
 
@@ -188,6 +193,7 @@ class Steps:
                     team.__getitem__,
                     rounds=self._plan.rounds,
                     seconds=self._plan.seconds,
+                    calls=self._plan.calls,
                     closed_ms=closed_ms,
                     tick=progress.tick,
                 )
@@ -236,7 +242,7 @@ class Steps:
 
         def measure() -> dict[str, list[tuple[float, float]]]:
             team.load(self._roster, progress.nothing)
-            interleave(self._roster, 1, lambda name, _: team[name].once(corpus.texts[:CHUNK]), progress.tick)
+            interleave(self._roster, 1, lambda name, _: team[name].once(corpus.texts[:WARM_UP_TEXTS]), progress.tick)
             rounds = self._plan.throughput_rounds
             return interleave(self._roster, rounds, lambda name, _: team[name].once(corpus.texts), progress.tick)
 
@@ -325,4 +331,4 @@ class Steps:
 
 def _ask(team: Team, name: str, texts: Sequence[str]) -> Answers:
     labels = team[name].labels(texts)
-    return Answers(tuple(labels), team[name].probabilities(texts))
+    return Answers(tuple(labels), team[name].probabilities(texts[:PROBABILITY_TEXTS]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from ._environment import usable_cores
 from ._errors import ContenderFailed
 from ._process import Limits, Worker, start
 from ._runner import Roster
@@ -54,17 +55,24 @@ class Team:
         return self._workers[contender]
 
     def load(self, roster: Roster, tick: Callable[[], object]) -> None:
-        """Load those that are in the run and not loaded yet, one after the other; those that cannot are taken out."""
-        for name in list(roster.running):
-            if name not in self._workers:
+        """Load those that are in the run and not loaded yet, as many at once as there are processors.
+
+        Those that cannot be loaded are taken out of the run.
+        """
+        missing = [name for name in roster.running if name not in self._workers]
+        for first in range(0, len(missing), usable_cores()):
+            started = {
+                name: self._stack.enter_context(start(self._commands[name], self._threads, self._limits))
+                for name in missing[first : first + usable_cores()]
+            }
+            for name, worker in started.items():
                 try:
-                    worker = self._stack.enter_context(start(self._commands[name], self._threads, self._limits))
                     worker.wait()
                     worker.pause()
                     self._workers[name] = worker
                 except ContenderFailed as error:
                     roster.fail(name, str(error))
-            tick()
+                tick()
 
     def cold_start(self, contender: str, text: str) -> ColdStart:
         """Start one more process of a contender, have it label a text, and end it."""

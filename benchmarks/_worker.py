@@ -6,7 +6,7 @@ The first answer, {"ready": true}, comes unasked when the model is loaded. Then,
 |---|---|
 | {"do": "labels", "texts": [...]} | {"labels": [...]} |
 | {"do": "probabilities", "texts": [...]} | {"probabilities": [[...]]}, or null where there are none |
-| {"do": "repeat", "texts": [...], "seconds": s} | {"ms": [...]}: the call, repeated for s seconds, at least 3 times |
+| {"do": "repeat", "texts": [...], "seconds": s, "calls": n} | {"ms": [...]}: a call, for s seconds, at least n times |
 | {"do": "each", "texts": [...]} | {"ms": [...]}: a call a text, one after the other |
 | {"do": "arrivals", "texts": [...], "at_s": [...]} | {"ms": [...]}: from each text's arrival to its answer |
 | {"do": "once", "texts": [...]} | {"s": wall, "cpu_s": of all threads}: one call with all texts |
@@ -31,7 +31,6 @@ from typing import Any
 
 from ._contenders import CONTENDERS, Models, System
 
-MIN_CALLS = 3
 IDLE_SECONDS = 1.0
 _PR_SET_PDEATHSIG = 1
 
@@ -86,10 +85,10 @@ def _probabilities(system: System, texts: list[str]) -> dict[str, Any]:
     return {"probabilities": None if probabilities is None else probabilities.tolist()}
 
 
-def _repeat(system: System, texts: list[str], seconds: float) -> dict[str, Any]:
+def _repeat(system: System, texts: list[str], seconds: float, calls: int) -> dict[str, Any]:
     times: list[float] = []
     end = time.perf_counter() + seconds
-    while len(times) < MIN_CALLS or time.perf_counter() < end:
+    while len(times) < calls or time.perf_counter() < end:
         times.append(_milliseconds(system, texts))
     return {"ms": times}
 

@@ -73,7 +73,7 @@ def test_a_quick_run_from_another_folder(tiny_bundle: Path, tiny_checkpoint: Pat
     for row in ours:
         assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"] <= row["max_ms"]
         assert row["label_agreement"] == 1.0
-        assert row["samples"] >= 12
+        assert row["samples"] >= 3
     assert found["throughput"][0]["texts_per_s"] > 0
     assert found["footprint"][0]["artefact_mb"] > 0
     assert "setfuse fp32" in done.stdout

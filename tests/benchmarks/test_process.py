@@ -15,7 +15,6 @@ import pytest
 from benchmarks import _process
 from benchmarks._errors import ContenderFailed
 from benchmarks._process import CHUNK, Limits, Worker, start
-from benchmarks._worker import MIN_CALLS
 
 from .fakes import LABELS, command
 
@@ -116,9 +115,9 @@ def test_many_texts_are_asked_for_in_pieces() -> None:
 
 def test_times_are_milliseconds_of_the_calls() -> None:
     with loaded("Slow") as worker:
-        assert len(worker.repeat(TEXTS, 0.0)) == MIN_CALLS
+        assert len(worker.repeat(TEXTS, 0.0, 3)) == 3
         begun = time.perf_counter()
-        repeated = worker.repeat(TEXTS, 0.05)
+        repeated = worker.repeat(TEXTS, 0.05, 1)
         elapsed_ms = (time.perf_counter() - begun) * 1e3
         each = worker.each([*TEXTS, "third"])
         seconds, cpu_seconds = worker.once(TEXTS)
@@ -154,7 +153,7 @@ def test_memory_is_that_of_the_process_and_not_of_who_started_it() -> None:
 def test_what_a_contender_prints_neither_blocks_it_nor_gets_into_the_answers() -> None:
     with loaded("Chatty") as worker:
         assert worker.labels(TEXTS) == RIGHT
-        assert len(worker.repeat(TEXTS, 0.0)) == MIN_CALLS
+        assert len(worker.repeat(TEXTS, 0.0, 3)) == 3
         assert worker.labels(TEXTS) == RIGHT
 
 
@@ -198,7 +197,7 @@ def test_a_process_that_dies_while_it_loads_is_told_with_its_last_line(started: 
 )
 def test_a_process_that_dies_at_work_is_told_with_its_last_line(kind: str, expected: str) -> None:
     with loaded(kind) as worker:
-        asks: list[Callable[[], object]] = [lambda: worker.repeat(TEXTS, 0.1), lambda: worker.labels(["still?"])]
+        asks: list[Callable[[], object]] = [lambda: worker.repeat(TEXTS, 0.1, 1), lambda: worker.labels(["still?"])]
         for ask in asks:
             with pytest.raises(ContenderFailed, match=expected):
                 ask()

@@ -38,9 +38,9 @@ class StandIn:
         self._ms = ms
         self._machine = machine or Machine()
 
-    def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
+    def repeat(self, texts: Sequence[str], seconds: float, calls: int) -> list[float]:
         self._diary.append((self._name, "repeat", f"{seconds:g}", *texts))
-        return [self._ms * self._machine.slowness()] * 3
+        return [self._ms * self._machine.slowness()] * calls
 
     def each(self, texts: Sequence[str]) -> list[float]:
         self._diary.append((self._name, "each", *texts))
@@ -60,6 +60,7 @@ def timed(
         subjects.__getitem__,
         rounds=rounds,
         seconds=0.5,
+        calls=3,
         closed_ms=closed_ms or {},
         tick=lambda: None,
     )
@@ -115,16 +116,16 @@ def test_nobody_left_is_no_error() -> None:
     ids=["at once", "compiles", "never", "creeps"],
 )
 def test_a_contender_is_warm_when_two_turns_agree(medians: list[float], expected: int) -> None:
-    calls: list[float] = []
+    turns: list[float] = []
 
     class Warming(StandIn):
-        def repeat(self, texts: Sequence[str], seconds: float) -> list[float]:
-            calls.append(seconds * len(texts))
-            return [medians[len(calls) - 1]]
+        def repeat(self, texts: Sequence[str], seconds: float, calls: int) -> list[float]:
+            turns.append(seconds * len(texts) * calls)
+            return [medians[len(turns) - 1]]
 
     warm_up(Warming("a", []), ["x"], 0.1)
 
-    assert len(calls) == expected
+    assert len(turns) == expected
 
 
 def test_nothing_of_the_warm_up_is_counted() -> None:

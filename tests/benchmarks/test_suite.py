@@ -24,6 +24,7 @@ PLAN = Plan(
     lengths=(8, 16),
     rounds=2,
     seconds=0.01,
+    calls=3,
     labelled_texts=50,
     closed_texts=6,
     open_texts=4,

@@ -39,7 +39,8 @@ from setfuse.runtime import (
     Variant,
     VariantNotFound,
 )
-from setfuse.runtime._classifier import MAX_TEXTS_AT_ONCE
+from setfuse.runtime._model import MAX_TEXTS_AT_ONCE
+from setfuse.runtime._tokenizer import Tokenizer
 from tests.models import LONG_TEXT, MAX_LENGTH, TEXTS
 
 from .damage import change_manifest, replace_file
@@ -282,10 +283,74 @@ def test_what_is_no_text_is_named_by_its_number(ask: Ask, element: object, found
 
 
 @ask_or_call
-@pytest.mark.parametrize("nothing", [None, 7, 1.5, object()], ids=repr)
+@pytest.mark.parametrize("nothing", [None, 7, 1.5, object(), b"parcel", bytearray(b"parcel")], ids=ascii)
 def test_what_holds_no_texts_is_refused(ask: Ask, nothing: object, classifier: Classifier) -> None:
     with pytest.raises(InvalidText, match=f"list of texts, got {type(nothing).__name__}"):
         ask(classifier, nothing)
+
+
+@ask_or_call
+@pytest.mark.parametrize("shape", [(), (1, 2), (2, 1, 1), (0, 3)], ids=str)
+def test_texts_in_another_number_of_dimensions_are_refused(shape: Any, ask: Ask, classifier: Classifier) -> None:
+    with pytest.raises(InvalidText, match=f"expected texts in one dimension, got ndarray of {len(shape)}"):
+        ask(classifier, np.full(shape, "parcel"))
+
+
+@ask_or_call
+def test_a_pandas_series_holds_texts_and_a_table_does_not(ask: Ask, classifier: Classifier) -> None:
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    series = pandas.Series(TEXTS, index=range(100, 100 + len(TEXTS)))
+
+    for column in (series, series.astype("string"), series.astype(object), series.astype("category")):
+        np.testing.assert_array_equal(ask(classifier, column), ask(classifier, list(TEXTS)))
+    for missing in (None, float("nan"), pandas.NA):
+        with pytest.raises(InvalidText, match=r"^text 1: expected a string, got "):
+            ask(classifier, pandas.Series(["a", missing, "b"]))
+    with pytest.raises(InvalidText, match="expected texts in one dimension, got DataFrame of 2"):
+        ask(classifier, pandas.DataFrame({"text": TEXTS}))
+
+
+# Much text
+
+
+def test_ten_megabytes_are_answered_as_their_beginning(classifier: Classifier) -> None:
+    # Beside short texts, which they must not change.
+    long = "parcel " * (10_000_000 // 7)
+
+    probabilities = classifier.predict_proba(["refund", long, "parcel " * (MAX_LENGTH - 2)])
+
+    assert_same(probabilities[1], probabilities[2])
+    assert_same(probabilities[0], classifier.predict_proba(["refund"])[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(f"{LONG_TEXT} " * 100, id="words"),
+        pytest.param(" " * 50_000 + LONG_TEXT + "\t" * 50_000 + LONG_TEXT, id="blanks"),
+        pytest.param("a" * 50_000 + f" {LONG_TEXT}" * 50, id="one long word first"),
+        pytest.param("中文" * 20_000, id="no blanks"),
+        pytest.param("parcel\n" * 10_000, id="lines"),
+        pytest.param("\ud800 é\0" * 20_000, id="odd characters"),
+        pytest.param("zzz! " * MAX_LENGTH * 20, id="a little too long"),
+    ],
+)
+def test_a_very_long_text_has_the_tokens_of_the_whole(text: str, tiny_bundle: Path) -> None:
+    definition = (tiny_bundle / "tokenizer.json").read_bytes()
+    whole = tokenizers.Tokenizer.from_buffer(definition)
+    whole.enable_truncation(MAX_LENGTH)
+    whole.no_padding()
+
+    for prompt in ("", "refund "):
+        (ids,) = Tokenizer(definition, MAX_LENGTH, prompt).encode([text])
+        assert ids.tolist() == whole.encode(prompt + text.replace("\ud800", "\ufffd")).ids
+
+
+def test_a_hundred_thousand_empty_texts_are_answered(classifier: Classifier) -> None:
+    labels = classifier.predict([""] * 100_000)  # a million: `make soak`
+
+    assert len(labels) == 100_000
+    assert set(labels) == {classifier("").label}
 
 
 # Streams

@@ -174,6 +174,57 @@ def test_predict_shows_every_label_that_applies(run: Callable[..., Done], own_bu
     assert [document["label"] for document in documents] == [p.label for p in predictions]
 
 
+def test_predict_shows_the_best_labels(
+    run: Callable[..., Done], tiny_bundle: Path, predictions: dict[str, Prediction]
+) -> None:
+    lines = run("predict", tiny_bundle, *TEXTS, "--top-k", "2").out.splitlines()
+    (document,) = run("predict", tiny_bundle, "cancel", "--top-k", "9", "--json").documents()
+
+    for line, text in zip(lines, TEXTS, strict=True):
+        (first, its_score), (second, other_score) = predictions[text].top_k(2)
+        assert line == f"{first},{second}\t{its_score:.4f},{other_score:.4f}\t{text}"
+    assert [each["label"] for each in document["top"]] == [label for label, _ in predictions["cancel"].top_k(9)]
+    assert document["top"][0]["score"] == document["score"]
+
+
+def test_predict_shows_no_label_below_a_score(
+    run: Callable[..., Done], tiny_bundle: Path, predictions: dict[str, Prediction]
+) -> None:
+    abstain = sorted(prediction.score for prediction in predictions.values())[len(TEXTS) // 2] - 1e-5
+    lines = run("predict", tiny_bundle, *TEXTS, "--abstain", abstain).out.splitlines()
+    documents = run("predict", tiny_bundle, *TEXTS, "--abstain", abstain, "--json").documents()
+
+    expected = [predictions[text].label if predictions[text].score >= abstain else None for text in TEXTS]
+    assert None in expected
+    assert [line.split("\t")[0] for line in lines] == [label or "-" for label in expected]
+    assert [document["label"] for document in documents] == expected
+
+
+def test_predict_takes_a_threshold_for_several_labels(run: Callable[..., Done], own_bundle: Path) -> None:
+    classifier = Classifier.load(make_multi_label(own_bundle))
+
+    documents = run("predict", own_bundle, *TEXTS, "--threshold", "0.4", "--json").documents()
+
+    expected = classifier.predict(TEXTS, threshold=0.4)
+    assert [tuple(document["labels"]) for document in documents] == expected
+    assert expected != classifier.predict(TEXTS)
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--top-k", "0", "top_k: expected a whole number from 1, got 0"),
+        ("--abstain", "2", "abstain: expected a probability from 0 to 1, got 2.0"),
+        ("--abstain", "nan", "abstain: expected a probability from 0 to 1, got nan"),
+        ("--threshold", "0.4", "threshold: expected a multi-label bundle, got one of one label a text; pass abstain"),
+    ],
+)
+def test_predict_refuses_a_score_or_number_out_of_range(
+    option: str, value: str, message: str, run: Callable[..., Done], tiny_bundle: Path
+) -> None:
+    assert run("predict", tiny_bundle, "a", option, value) == Done(2, "", f"setfuse predict: {message}\n")
+
+
 def test_predict_shows_decision_scores(run: Callable[..., Done], own_bundle: Path) -> None:
     classifier = Classifier.load(make_decision(own_bundle))
 

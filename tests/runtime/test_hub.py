@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
@@ -231,6 +232,14 @@ def test_a_model_is_found_in_the_cache(cached: Path) -> None:
     assert find_on_hub(NAME) == cached
     assert find_on_hub(NAME, allow=["*.json"], ignore=("*.onnx",), revision="main") == cached
     assert Classifier.load(NAME, revision="0" * 40).labels == ("late", "lost", "refund")
+
+
+@pytest.mark.usefixtures("cached")
+def test_a_pickle_names_the_commit_and_not_the_branch() -> None:
+    classifier = Classifier.load(NAME)
+
+    assert (classifier._source.bundle, classifier._source.revision) == (NAME, "0" * 40)
+    assert pickle.loads(pickle.dumps(classifier))("a") == classifier("a")
 
 
 @pytest.mark.usefixtures("cached")

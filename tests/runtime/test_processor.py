@@ -5,7 +5,7 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-import setfuse.runtime._classifier as classifier_module
+import setfuse.runtime._source as source_module
 from setfuse.export import export
 from setfuse.runtime import Classifier, Precision, Target
 from setfuse.runtime._processor import int8_is_fast
@@ -43,7 +43,7 @@ def test_int8_is_for_processors_that_add_its_products_exactly(tmp_path: Path, cp
 def test_the_fastest_graph_that_is_right_here(
     both: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, expected: Precision
 ) -> None:
-    monkeypatch.setattr(classifier_module, "int8_is_fast", lambda: fast)
+    monkeypatch.setattr(source_module, "int8_is_fast", lambda: fast)
 
     assert Classifier.load(both).variant.precision is expected
     assert Classifier.load(both, precision="int8").variant.precision is Precision.INT8

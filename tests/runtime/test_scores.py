@@ -1,6 +1,7 @@
 """Multi-label bundles, decision scores and prompts: what the classifier makes of them, and what it refuses."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from setfuse.runtime import BundleCorrupt, Classifier, NoDecisionScores, NoProbabilities, Prediction, SetfuseError, Task
+from setfuse.runtime._prediction import Rule
 from tests.models import LONG_TEXT, MAX_LENGTH, TEXTS
 
 from .damage import change_manifest, replace_file
@@ -54,23 +56,9 @@ def test_the_labels_that_apply_are_those_above_one_half(own_bundle: Path) -> Non
 
 
 def test_exactly_one_half_does_not_apply() -> None:
-    class Halves(Classifier):
-        def _answer(self, texts: list[str], output: str) -> npt.NDArray[np.float32]:  # noqa: ARG002 - the base's
-            return np.array([[0.5, 0.5, np.nextafter(np.float32(0.5), np.float32(1))]] * len(texts), np.float32)
+    rule = Rule(("a", "b", "c"), (0.5, 0.5, 0.5), -math.inf)
 
-    from setfuse.runtime import BundleFile, Manifest, Precision, Target, Tensor, Variant
-
-    variant = Variant(
-        BundleFile("m", 0, "0" * 64),
-        Precision.FP32,
-        Target.CPU,
-        (Tensor("input_ids", "int64", ("batch", "sequence")),),
-        (Tensor("probabilities", "float", ("batch", 3)), Tensor("sentence_embedding", "float", ("batch", 4))),
-    )
-    manifest = Manifest(("a", "b", "c"), 8, 4, BundleFile("t", 0, "0" * 64), (variant,), task=Task.MULTI_LABEL)
-    nothing: Any = None
-
-    assert Halves(manifest, variant, nothing, nothing).predict(["x"]) == [("c",)]
+    assert rule.prediction([0.5, 0.5, float(np.nextafter(0.5, 1))]).labels == ("c",)
 
 
 def test_a_prediction_of_several_labels_shows_them() -> None:

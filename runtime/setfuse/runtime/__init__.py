@@ -3,32 +3,42 @@
 Also what the stages share: the manifest of a bundle, the reader of labelled texts, the base of all errors.
 """
 
-from ._classifier import Classifier, Prediction
-from ._command import Command
-from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows, read_texts
+from typing import TYPE_CHECKING
+
+from ._classifier import Classifier
 from ._errors import (
     BundleCorrupt,
     BundleError,
     BundleNotFound,
+    ClassifierClosed,
     DatasetError,
+    DeadlineExceeded,
     HubError,
     InvalidText,
     MissingExtra,
     NoDecisionScores,
     NoProbabilities,
     OutputExists,
+    Overloaded,
     SetfuseError,
     UnsupportedFormat,
     UsageError,
     VariantNotFound,
 )
-from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
-from ._extras import require_extra
-from ._folders import new_folder
 from ._hub import find_on_hub
 from ._manifest import FORMAT_VERSION, Manifest, Task, naming_hint
-from ._push import push
+from ._prediction import Prediction
 from ._variant import BundleFile, Parity, Precision, Scores, Target, Tensor, Variant
+
+if TYPE_CHECKING:
+    from ._command import Command
+    from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows, read_texts
+    from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
+    from ._explain import Explanation, WordEffect
+    from ._extras import require_extra
+    from ._folders import new_folder
+    from ._push import push
+    from ._stats import Stats
 
 __all__ = [
     "FORMAT_VERSION",
@@ -37,9 +47,12 @@ __all__ = [
     "BundleFile",
     "BundleNotFound",
     "Classifier",
+    "ClassifierClosed",
     "Command",
     "DatasetError",
+    "DeadlineExceeded",
     "Evaluation",
+    "Explanation",
     "HubError",
     "InvalidText",
     "LabelMetrics",
@@ -50,12 +63,14 @@ __all__ = [
     "NoDecisionScores",
     "NoProbabilities",
     "OutputExists",
+    "Overloaded",
     "Parity",
     "Precision",
     "Prediction",
     "Row",
     "Scores",
     "SetfuseError",
+    "Stats",
     "Target",
     "Task",
     "Tensor",
@@ -63,6 +78,7 @@ __all__ = [
     "UsageError",
     "Variant",
     "VariantNotFound",
+    "WordEffect",
     "as_rows",
     "evaluate",
     "evaluate_multi_label",
@@ -75,3 +91,24 @@ __all__ = [
     "read_texts",
     "require_extra",
 ]
+
+_LATER = {
+    "_command": "Command",
+    "_dataset": "MultiLabelRow Row as_rows read_multi_label_rows read_rows read_texts",
+    "_evaluate": "Evaluation LabelMetrics MultiLabelEvaluation evaluate evaluate_multi_label",
+    "_explain": "Explanation WordEffect",
+    "_extras": "require_extra",
+    "_folders": "new_folder",
+    "_push": "push",
+    "_stats": "Stats",
+}
+"""What a process that only predicts does without: imported when it is asked for."""
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _LATER.items():
+        if name in names.split():
+            from importlib import import_module
+
+            return getattr(import_module(f".{module}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,6 +1,43 @@
-"""Group texts into batches that need no padding."""
+"""Group texts into batches that need no padding, within limits."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Real
+
+from ._errors import UsageError
+
+MAX_BATCH_TOKENS = 1024
+"""Bound on texts x tokens in one run: bigger batches leave the processor's caches and gain nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How texts share runs of the graph.
+
+    Attributes:
+        max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own.
+        max_wait_ms: Of asyncio's callers: for how long, in milliseconds, a text may be passed over for fuller batches
+            while the graph is busy. Nothing ever waits for company while the graph is idle.
+        max_queue: Of asyncio's callers: how many texts may wait.
+    """
+
+    max_batch_tokens: int = MAX_BATCH_TOKENS
+    max_wait_ms: float = 5.0
+    max_queue: int = 1024
+
+    def __post_init__(self) -> None:
+        for name in ("max_batch_tokens", "max_queue"):
+            value: object = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise UsageError(f"{name}: expected a whole number from 1, got {value!r:.60}")
+        if not is_number(self.max_wait_ms) or not 0 <= self.max_wait_ms < math.inf:
+            raise UsageError(f"max_wait_ms: expected milliseconds from 0, got {self.max_wait_ms!r:.60}")
+
+
+def is_number(value: object) -> bool:
+    """Tell whether something is a number, numpy's included; true and false are none."""
+    return isinstance(value, Real) and not isinstance(value, bool)
 
 
 def plan_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

@@ -36,6 +36,14 @@ class Bundle:
             except HubError as error:
                 raise BundleNotFound(str(error)) from error
         self.manifest = Manifest.read(self._folder)
+        self._folder = self._folder.absolute()  # files may be read after the process has gone elsewhere
+
+    @property
+    def address(self) -> tuple[str | Path, str | None]:
+        """Where another process finds the same bundle: its folder; or, on the Hub, its id and the commit."""
+        if self._hub_id:
+            return self._hub_id, self._folder.name
+        return self._folder, None
 
     def read(self, file: BundleFile) -> bytes:
         """Read one of the files, downloading it where need be, and check it against its hash.

@@ -1,71 +1,55 @@
 """The classifier: texts in, labels, probabilities and embeddings out."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Self, TypeVar, overload
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ._batching import plan_batches
+from ._async_calls import AsyncCalls
+from ._batching import MAX_BATCH_TOKENS, Limits
 from ._bundle import Bundle
-from ._errors import InvalidText, NoDecisionScores, NoProbabilities, UsageError
+from ._errors import NoDecisionScores, NoProbabilities, UsageError
+from ._inputs import as_list, check_text, iterate
 from ._manifest import Manifest, Task
-from ._processor import int8_is_fast
-from ._session import Session
-from ._tokenizer import Tokenizer
-from ._variant import EMBEDDING, Precision, Scores, Target, Variant
+from ._model import MAX_TEXTS_AT_ONCE
+from ._prediction import Prediction, Rule, Threshold
+from ._resident import Resident
+from ._source import Source
+from ._text import without_lone_surrogates
+from ._tracing import span
+from ._variant import EMBEDDING, Scores, Variant
 
-MAX_BATCH_TOKENS = 1024
-"""Bound on texts x tokens in one run: bigger batches leave the processor's caches and gain nothing."""
+if TYPE_CHECKING:
+    from ._explain import Explanation
+    from ._stats import Stats
 
-MAX_TEXTS_AT_ONCE = 1024
-"""How many texts are tokenized, sorted by length and answered together: bounds the memory of a long input."""
-
-THRESHOLDS = {Scores.PROBABILITIES: 0.5, Scores.DECISION: 0.0}
-"""The score above which a label applies, of several that may: where scikit-learn's own `predict` draws the line."""
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """The answer to one text.
-
-    Attributes:
-        label: The label with the highest score.
-        score: Its probability, 0 to 1; of a bundle with decision scores, its decision score, which may be any number.
-        scores: The score of every label, in the order of `Classifier.labels`.
-        labels: The labels that apply: of a multi-label bundle, those with a probability above 0.5 (a decision score
-            above 0), in the order of `Classifier.labels`, possibly none; of any other, `label` alone.
-    """
-
-    label: str
-    score: float
-    scores: Mapping[str, float] = field(repr=False)
-    labels: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        if self.labels != (self.label,):
-            return f"Prediction(labels={self.labels!r}, label={self.label!r}, score={self.score:.4f})"
-        return f"Prediction(label={self.label!r}, score={self.score:.4f})"
+WARMUP_TEXTS = ("warm up", "a text of some thirty words " * 5)
+"""A short text and one of middling length."""
 
 
-class Classifier:
+class Classifier(AsyncCalls):
     """A bundle, loaded: answers texts without torch.
+
+    Threads may share it. A forked process loads the model anew, from the same files, when it first needs it; a pickle
+    holds the arguments of `load`, and is loaded from there. `with` closes it at the end, as `close` does.
 
     >>> clf = Classifier.load("bundle")  # doctest: +SKIP
     >>> clf("where is my parcel?")  # doctest: +SKIP
     Prediction(label='order_status', score=0.4120)
     """
 
-    def __init__(self, manifest: Manifest, variant: Variant, tokenizer: Tokenizer, session: Session) -> None:
-        """Put a classifier together from its parts; users call `Classifier.load`."""
-        self.manifest = manifest
+    def __init__(self, source: Source, bundle: Bundle, variant: Variant) -> None:
+        """Load what was chosen; users call `Classifier.load`."""
+        self.manifest: Manifest = bundle.manifest
         self.variant = variant
-        self._tokenizer = tokenizer
-        self._session = session
+        self._source = source
+        load = partial(source.load, bundle, self.manifest, variant)
+        resident = Resident(load, f"the classifier of {source.bundle}", self.manifest.scores, source.limits)
+        super().__init__(resident, Rule.make(self.manifest))
 
     @classmethod
     def load(
@@ -76,6 +60,9 @@ class Classifier:
         precision: str | None = None,
         threads: int | None = None,
         revision: str | None = None,
+        max_batch_tokens: int = MAX_BATCH_TOKENS,
+        max_wait_ms: float = 5.0,
+        max_queue: int = 1024,
     ) -> Self:
         """Load a bundle that `setfuse export` wrote. Each file is checked against its hash in the manifest.
 
@@ -85,27 +72,29 @@ class Classifier:
             device: `cpu`, `cuda`, or `auto` for the CPU. CUDA graphs come with a later release.
             precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device: int8 only
                 on a processor that is known to be good at it.
-            threads: Threads inside one run; None for as many processors as this process may use.
+            threads: Threads inside one run; None for as many processors as this process may use: its affinity mask,
+                and no more than the quota of its container.
             revision: A branch, tag or commit of a bundle on the Hub; None for the main branch.
+            max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own.
+            max_wait_ms: Of `aclassify` and `classify_many`: for how long a text may be passed over for fuller batches
+                while the graph is busy. While it is idle, nothing waits.
+            max_queue: Of the same: how many texts may wait; more are refused with `Overloaded`.
 
         Returns:
             The classifier. It may be called from several threads at once.
 
         Raises:
-            UsageError: `device`, `precision` or `threads` is out of its range, the device is not to be had, or
+            UsageError: `device`, `precision`, `threads` or a limit is out of its range, the device is not to be had, or
                 `revision` is given for a folder.
             BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
             HubError: The Hub gave the manifest but not the graph.
             MissingExtra: onnxruntime is not installed.
         """
-        target = Target.CPU if device == "auto" else _choice(Target, "device", device, "auto")
-        wanted = None if precision is None else _choice(Precision, "precision", precision)
-        files = Bundle(bundle, revision)
-        manifest = files.manifest
-        variant = manifest.variant(precision=wanted, target=target, int8_is_fast=int8_is_fast())
-        tokenizer = Tokenizer(files.read(manifest.tokenizer), manifest.max_length, manifest.prompt)
-        session = Session(files.read(variant.file), variant, threads=threads)
-        return cls(manifest, variant, tokenizer, session)
+        source = Source(bundle, device, precision, threads, revision, Limits(max_batch_tokens, max_wait_ms, max_queue))
+        return _load(cls, source)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _load, (type(self), self._source)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -122,38 +111,74 @@ class Classifier:
         """Tokens of the longest text, prompt and special tokens included; what is longer is cut."""
         return self.manifest.max_length
 
+    @property
+    def stats(self) -> "Stats":
+        """What was done since the classifier was loaded; a closed one still tells."""
+        return self._resident.counters.snapshot()
+
     def __repr__(self) -> str:
         return f"Classifier({self.variant}, labels={list(self.labels)})"
 
     @overload
-    def __call__(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap]  # a str is iterable, too
+    def __call__(  # type: ignore[overload-overlap]  # a str is iterable, too
+        self, texts: str, *, abstain: float | None = None, threshold: Threshold | None = None
+    ) -> Prediction: ...
     @overload
-    def __call__(self, texts: Iterable[str]) -> list[Prediction]: ...
-    def __call__(self, texts: str | Iterable[str]) -> Prediction | list[Prediction]:
+    def __call__(
+        self, texts: Iterable[str], *, abstain: float | None = None, threshold: Threshold | None = None
+    ) -> list[Prediction]: ...
+    def __call__(
+        self, texts: str | Iterable[str], *, abstain: float | None = None, threshold: Threshold | None = None
+    ) -> Prediction | list[Prediction]:
         """Classify one text, or a list of texts.
 
         Args:
             texts: One text gives one `Prediction`; a list, a pandas Series or a numpy array of texts gives a list.
+            abstain: A text whose highest score is below gets no label. Not of multi-label bundles.
+            threshold: The score above which a label applies: one for all, or by label. Of multi-label bundles only;
+                None, and labels that are not named, for 0.5 (decision scores: 0).
 
         Raises:
-            InvalidText: Something among them is no string.
+            InvalidText: Something among them is no string; the message says which.
+            UsageError: `abstain` or `threshold` is out of its range, or not for this bundle.
+            ClassifierClosed: `close` was called.
+            BundleCorrupt: The graph fails on a text; the message says on which.
         """
+        rule = self._rule.changed(self.manifest, abstain, threshold)
         if isinstance(texts, str):
-            return self._predictions(self._answer([texts], self.manifest.scores))[0]
-        return self._predictions(self._answer(_texts(texts), self.manifest.scores))
+            return rule.predictions(self._answer([texts], self.manifest.scores))[0]
+        return rule.predictions(self._answer(as_list(texts), self.manifest.scores))
 
-    def predict(self, texts: Iterable[str]) -> list[str] | list[tuple[str, ...]]:
+    @overload
+    def predict(
+        self, texts: Iterable[str], *, threshold: Threshold | None = None
+    ) -> list[str] | list[tuple[str, ...]]: ...
+    @overload
+    def predict(self, texts: Iterable[str], *, abstain: float) -> list[str | None]: ...
+    def predict(
+        self, texts: Iterable[str], *, abstain: float | None = None, threshold: Threshold | None = None
+    ) -> list[str] | list[str | None] | list[tuple[str, ...]]:
         """Give the label of each text, or, of a multi-label bundle, the labels.
+
+        Args:
+            texts: Any number of texts.
+            abstain: As of a call.
+            threshold: As of a call.
 
         Returns:
             A `Prediction`'s `label` a text; of a multi-label bundle its `labels`.
 
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
+            UsageError: `abstain` or `threshold` is out of its range, or not for this bundle.
+            ClassifierClosed: `close` was called.
         """
-        scores = self._answer(_texts(texts), self.manifest.scores)
+        rule = self._rule.changed(self.manifest, abstain, threshold)
+        scores = self._answer(as_list(texts), self.manifest.scores)
         if self.task is Task.MULTI_LABEL:
-            return [self._applying(row) for row in scores.tolist()]
+            return [rule.applying(row) for row in scores.tolist()]
+        if abstain is not None:
+            return [prediction.label for prediction in rule.predictions(scores)]
         return [self.labels[column] for column in scores.argmax(axis=1)]
 
     def predict_proba(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
@@ -165,6 +190,7 @@ class Classifier:
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
             NoProbabilities: The bundle's head gives decision scores.
+            ClassifierClosed: `close` was called.
         """
         if self.manifest.scores is not Scores.PROBABILITIES:
             head = self.manifest.provenance.get("head")
@@ -173,7 +199,7 @@ class Classifier:
                 f"predict_proba: expected a head with probabilities, but this bundle's{named} gives decision scores; "
                 "call decision_function(texts), or calibrate the head and export it again"
             )
-        return self._answer(_texts(texts), Scores.PROBABILITIES)
+        return self._answer(as_list(texts), Scores.PROBABILITIES)
 
     def decision_function(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Give the decision score of every label for each text: any number, the higher the more the label applies.
@@ -184,13 +210,14 @@ class Classifier:
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
             NoDecisionScores: The bundle's head gives probabilities.
+            ClassifierClosed: `close` was called.
         """
         if self.manifest.scores is not Scores.DECISION:
             raise NoDecisionScores(
                 "decision_function: expected a head with decision scores, but this bundle's gives probabilities; "
                 "call predict_proba(texts)"
             )
-        return self._answer(_texts(texts), Scores.DECISION)
+        return self._answer(as_list(texts), Scores.DECISION)
 
     def embed(self, texts: Iterable[str]) -> npt.NDArray[np.float32]:
         """Give the embedding of each text: what the body's last module puts out, and the head sees.
@@ -200,77 +227,92 @@ class Classifier:
 
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
+            ClassifierClosed: `close` was called.
         """
-        return self._answer(_texts(texts), EMBEDDING)
+        return self._answer(as_list(texts), EMBEDDING)
 
-    def stream(self, texts: Iterable[str]) -> Iterator[Prediction]:
+    def stream(
+        self, texts: Iterable[str], *, abstain: float | None = None, threshold: Threshold | None = None
+    ) -> Iterator[Prediction]:
         """Classify any number of texts in bounded memory.
 
         Args:
             texts: Any iterable; read `MAX_TEXTS_AT_ONCE` at a time.
+            abstain: As of a call.
+            threshold: As of a call.
 
         Yields:
             One prediction a text, in the order of `texts`.
 
         Raises:
             InvalidText: `texts` is one string, or something among them is none.
+            UsageError: `abstain` or `threshold` is out of its range, or not for this bundle.
+            ClassifierClosed: `close` was called.
         """
-        iterator = _iterator(texts)
+        rule = self._rule.changed(self.manifest, abstain, threshold)
+        iterator = iterate(texts)
         for first in itertools.count(step=MAX_TEXTS_AT_ONCE):
-            chunk = _texts(itertools.islice(iterator, MAX_TEXTS_AT_ONCE), first)
+            chunk = as_list(itertools.islice(iterator, MAX_TEXTS_AT_ONCE), first)
             if not chunk:
                 return
-            yield from self._predictions(self._answer(chunk, self.manifest.scores))
+            yield from rule.predictions(self._answer(chunk, self.manifest.scores, first))
 
-    def _answer(self, texts: list[str], output: str) -> npt.NDArray[np.float32]:
-        width = self.manifest.embedding_dim if output == EMBEDDING else len(self.labels)
-        answers = np.empty((len(texts), width), dtype=np.float32)
-        for start in range(0, len(texts), MAX_TEXTS_AT_ONCE):
-            token_ids = self._tokenizer.encode(texts[start : start + MAX_TEXTS_AT_ONCE])
-            for batch in plan_batches([len(ids) for ids in token_ids], MAX_BATCH_TOKENS):
-                (rows,) = self._session.run(np.stack([token_ids[index] for index in batch]), (output,))
-                answers[[start + index for index in batch]] = rows
-        return answers
+    def explain(self, text: str, label: str | None = None) -> "Explanation":
+        """Say which words moved the score of a label, by leaving out one at a time: as many answers as words.
 
-    def _predictions(self, scores: npt.NDArray[np.float32]) -> list[Prediction]:
-        predictions = []
-        for row in scores.tolist():
-            score = max(row)
-            label = self.labels[row.index(score)]
-            applying = self._applying(row) if self.task is Task.MULTI_LABEL else (label,)
-            named = dict(zip(self.labels, row, strict=True))
-            predictions.append(Prediction(label=label, score=score, scores=named, labels=applying))
-        return predictions
+        Args:
+            text: The text.
+            label: The label; None for the one with the highest score.
 
-    def _applying(self, scores: list[float]) -> tuple[str, ...]:
-        threshold = THRESHOLDS[self.manifest.scores]
-        return tuple(label for label, score in zip(self.labels, scores, strict=True) if score > threshold)
+        Raises:
+            InvalidText: `text` is none.
+            UsageError: The bundle has no such label.
+            ClassifierClosed: `close` was called.
+        """
+        if label is not None and label not in self.labels:
+            raise UsageError(f"label: expected one of {', '.join(self.labels)}, got {label!r:.60}")
+        from ._explain import explain  # not needed by a process that only predicts
+
+        model, text = self._resident.model(), without_lone_surrogates(check_text(text))
+        column = None if label is None else self.labels.index(label)
+        seen = model.tokenizer.seen(text)
+        return explain(text, seen, column, self.labels, lambda texts: self._answer(texts, self.manifest.scores))
+
+    def warmup(self, texts: Iterable[str] = WARMUP_TEXTS) -> None:
+        """Answer some texts, each alone, so that no caller pays for what the first runs set up.
+
+        Args:
+            texts: Texts of the lengths that will come.
+
+        Raises:
+            InvalidText: `texts` is one string, or something among them is none.
+            ClassifierClosed: `close` was called.
+        """
+        for text in as_list(texts):
+            self._answer([text], self.manifest.scores)
+
+    def close(self) -> None:
+        """Let go of the model and its threads; later calls raise `ClassifierClosed`.
+
+        Calls that are being answered still are. Of asyncio's callers, those whose texts are not begun get
+        `ClassifierClosed`; `aclose` answers them first.
+        """
+        self._resident.close(finish=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def _answer(self, texts: list[str], output: str, first: int = 0) -> npt.NDArray[np.float32]:
+        with span("classify", texts=len(texts)):
+            return self._resident.model().answer(texts, output, first)
 
 
-_Choice = TypeVar("_Choice", bound=StrEnum)
-
-_ONE_STRING = "expected a list of texts, got one string: pass [text], or call the classifier itself with it"
+_Kind = TypeVar("_Kind", bound=Classifier)
 
 
-def _iterator(texts: Iterable[str]) -> Iterator[str]:
-    if isinstance(texts, str):
-        raise InvalidText(_ONE_STRING)
-    if not isinstance(texts, Iterable):
-        raise InvalidText(f"expected a text or a list of texts, got {type(texts).__name__}")
-    return iter(texts)
-
-
-def _texts(texts: Iterable[str], first: int = 0) -> list[str]:
-    result = list(_iterator(texts))
-    for index, text in enumerate(result, start=first):
-        if not isinstance(text, str):
-            raise InvalidText(f"text {index}: expected a string, got {type(text).__name__} ({text!r:.60})")
-    return result
-
-
-def _choice(kind: type[_Choice], name: str, value: str, *others: str) -> _Choice:
-    try:
-        return kind(value)
-    except ValueError as error:
-        expected = ", ".join([*others, *kind])
-        raise UsageError(f"{name}: expected one of {expected}, got {value!r}") from error
+def _load(kind: type[_Kind], source: Source) -> _Kind:
+    bundle, variant = source.choose()
+    return kind(source.at(bundle), bundle, variant)

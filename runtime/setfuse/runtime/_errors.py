@@ -8,6 +8,9 @@
     ├── InvalidText               something handed in as a text is not one (also a TypeError)
     ├── NoProbabilities           predict_proba of a bundle with decision scores (also an AttributeError)
     ├── NoDecisionScores          decision_function of a bundle with probabilities (also an AttributeError)
+    ├── ClassifierClosed      a call after close, or one that close overtook (also a ValueError)
+    ├── Overloaded            asyncio's callers have filled the queue
+    ├── DeadlineExceeded      an asyncio call was not answered in its time (also a TimeoutError)
     ├── HubError                  the Hub did not give, or did not take, what was asked
     └── BundleError               a bundle cannot be read
         ├── BundleNotFound        no folder, or no bundle.json in it
@@ -57,6 +60,18 @@ class NoProbabilities(SetfuseError, AttributeError):
 
 class NoDecisionScores(SetfuseError, AttributeError):
     """The bundle's head gives probabilities; an AttributeError for the reason of `NoProbabilities`."""
+
+
+class ClassifierClosed(SetfuseError, ValueError):
+    """The classifier was closed; a ValueError as well, as a closed file raises."""
+
+
+class Overloaded(SetfuseError):
+    """More texts are waiting than the classifier's `max_queue` allows: try again later, or elsewhere."""
+
+
+class DeadlineExceeded(SetfuseError, TimeoutError):
+    """The answer did not come within the caller's `timeout`."""
 
 
 class HubError(SetfuseError):

@@ -12,6 +12,7 @@ from ._classifier import Classifier
 from ._dataset import MultiLabelRow, Row
 from ._errors import DatasetError, UsageError
 from ._manifest import Task, naming_hint
+from ._prediction import Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,25 +117,29 @@ def evaluate(classifier: Classifier, rows: Sequence[Row]) -> Evaluation:
     )
 
 
-def evaluate_multi_label(classifier: Classifier, rows: Sequence[MultiLabelRow]) -> MultiLabelEvaluation:
+def evaluate_multi_label(
+    classifier: Classifier, rows: Sequence[MultiLabelRow], *, threshold: Threshold | None = None
+) -> MultiLabelEvaluation:
     """Classify texts with any number of labels and compare.
 
     Args:
         classifier: A loaded multi-label bundle.
         rows: At least one row; every label must be one that the classifier knows.
+        threshold: The score above which a label applies, as of `Classifier.predict`.
 
     Returns:
         Subset accuracy, micro and macro F1, and each label's precision, recall and F1.
 
     Raises:
         DatasetError: There are no rows, or a label that the classifier does not know.
-        UsageError: The bundle is not a multi-label one.
+        UsageError: The bundle is not a multi-label one, or `threshold` is out of its range.
     """
     if classifier.task is not Task.MULTI_LABEL:
         raise UsageError("evaluate_multi_label: expected a multi-label bundle, got one of one label a text")
     _check_labels(classifier, [(row.labels, row.origin) for row in rows])
     true = _indicators(classifier.labels, [row.labels for row in rows])
-    given = _indicators(classifier.labels, [tuple(labels) for labels in classifier.predict([row.text for row in rows])])
+    predicted = classifier.predict([row.text for row in rows], threshold=threshold)
+    given = _indicators(classifier.labels, [tuple(labels) for labels in predicted])
     hits, given_sums, true_sums = (true & given).sum(axis=0), given.sum(axis=0), true.sum(axis=0)
     metrics = _all_metrics(classifier.labels, hits, given_sums, true_sums)
     return MultiLabelEvaluation(

@@ -1,11 +1,13 @@
 """Run one fused graph in onnxruntime."""
 
 import os
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from ._cpus import available_cpus
 from ._errors import BundleCorrupt, MissingExtra, UsageError
 from ._processor import int8_is_fast
 from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     import onnxruntime
 
 PROVIDERS = {Target.CPU: "CPUExecutionProvider", Target.CUDA: "CUDAExecutionProvider"}
+
+_NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 MAX_THREADS = 256
 """More than any machine gains from; a slip of the pen must not start a hundred thousand."""
@@ -37,13 +41,7 @@ class Session:
         """
         if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS):
             raise UsageError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads!r}")
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise MissingExtra(
-                'setfuse.runtime needs onnxruntime to run a graph: pip install "setfuse[cpu]" '
-                '(or "setfuse[gpu]" on a machine with CUDA)'
-            ) from error
+        onnxruntime = _onnxruntime()
         provider = PROVIDERS[variant.target]
         if provider not in onnxruntime.get_available_providers():
             available = ", ".join(onnxruntime.get_available_providers())
@@ -96,6 +94,31 @@ class Session:
         return results
 
 
+def _onnxruntime() -> "onnxruntime":
+    """Import onnxruntime, without its telemetry.
+
+    Release 1.32's sends from a thread of its own; a forked child that inherits it never ends when it exits. Who wants
+    it sets ORT_DISABLE_TELEMETRY=0, or imports onnxruntime first.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    ours = "onnxruntime" not in sys.modules and _NO_TELEMETRY not in os.environ
+    if ours:
+        os.environ[_NO_TELEMETRY] = "1"  # it is read at the import, and at no other time
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingExtra(
+            'setfuse.runtime needs onnxruntime to run a graph: pip install "setfuse[cpu]" '
+            '(or "setfuse[gpu]" on a machine with CUDA)'
+        ) from error
+    finally:
+        if ours:
+            os.environ.pop(_NO_TELEMETRY, None)
+    return onnxruntime
+
+
 def _options(onnxruntime: "onnxruntime", target: Target, threads: int | None) -> "onnxruntime.SessionOptions":
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is fatal; errors arrive as exceptions
@@ -108,10 +131,3 @@ def _options(onnxruntime: "onnxruntime", target: Target, threads: int | None) ->
             # Sums of 8-bit products would overflow. Where they do not, this costs a third of the time for nothing.
             options.add_session_config_entry("session.x64quantprecision", "1")
     return options
-
-
-def available_cpus() -> int:
-    """Count the processors that this process may run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

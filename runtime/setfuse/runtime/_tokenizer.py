@@ -9,6 +9,9 @@ import tokenizers
 from ._errors import BundleCorrupt
 from ._text import without_lone_surrogates
 
+_CHARACTERS_A_TOKEN = 64
+"""Of a text with more than this, only a beginning is tokenized: ten megabytes cost no more than a page."""
+
 
 class Tokenizer:
     """The bundle's `tokenizer.json`: no padding, truncation at the model's `max_length`."""
@@ -31,6 +34,7 @@ class Tokenizer:
         except Exception as error:  # tokenizers raises bare Exception
             raise BundleCorrupt(f"tokenizer.json: the tokenizers package cannot read it: {error}") from error
         self._prompt = prompt
+        self._short = _CHARACTERS_A_TOKEN * max_length
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         """Give the token ids of each text, special tokens included.
@@ -41,6 +45,30 @@ class Tokenizer:
         Returns:
             One int64 array (length,) a text, each at most `max_length` long.
         """
-        prompted = [self._prompt + without_lone_surrogates(text) for text in texts]
+        prompted = [self._prepared(text) for text in texts]
         encodings = self._tokenizer.encode_batch_fast(prompted)
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+    def seen(self, text: str) -> int:
+        """Count the characters of a text, from its beginning, that are not cut off.
+
+        Args:
+            text: Any string without lone surrogates.
+        """
+        offsets = self._tokenizer.encode(self._prepared(text)).offsets
+        return max(0, max((end for _, end in offsets), default=0) - len(self._prompt))
+
+    def _prepared(self, text: str) -> str:
+        if len(text) > self._short:
+            text = self._beginning(text)
+        return self._prompt + without_lone_surrogates(text)
+
+    def _beginning(self, text: str) -> str:
+        """Cut a long text between words, not before twice as many tokens as count."""
+        size = self._short
+        while size < len(text):
+            beginning = text[: max(text.rfind(" ", 0, size), text.rfind("\n", 0, size), 0)]
+            if len(self._tokenizer.encode(self._prompt + without_lone_surrogates(beginning)).overflowing) > 1:
+                return beginning
+            size *= 4
+        return text

@@ -9,18 +9,22 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
 from ._bundle import Bundle
-from ._classifier import Classifier, Prediction
+from ._classifier import Classifier
 from ._command import Command
 from ._dataset import read_multi_label_rows, read_rows
 from ._errors import UsageError
 from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
 from ._manifest import Manifest, Task
+from ._prediction import Prediction
 from ._push import DEFAULT_MESSAGE, push
 from ._text import without_lone_surrogates
 from ._variant import Precision, Variant
 
 MAX_LINES_WAITING = 1024
 """Lines read ahead of the classifier: bounds the memory of an endless input."""
+
+Top = list[tuple[str, float]] | None
+"""Labels and scores, the highest first; None where they were not asked for."""
 
 
 def _add_bundle(parser: argparse.ArgumentParser) -> None:
@@ -57,7 +61,16 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
         "texts", metavar="TEXT", nargs="*", default=[], help="no text: one a line from standard input, blank ones too"
     )
     parser.add_argument(
-        "--json", action="store_true", help="one JSON object a text: label, score, scores, and labels if multi-label"
+        "--top-k", type=int, metavar="K", help="the K labels with the highest scores, commas between them"
+    )
+    parser.add_argument("--abstain", type=float, metavar="SCORE", help="no label, - for it, where the score is below")
+    parser.add_argument(
+        "--threshold", type=float, metavar="SCORE", help="above which a label of a multi-label bundle applies"
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="one JSON object a text: label (or null), score, scores, labels if multi-label, and top if --top-k",
     )
 
 
@@ -65,19 +78,33 @@ def _predict(options: argparse.Namespace) -> None:
     classifier = _load(options)
     chunks: Iterable[list[str]] = [options.texts] if options.texts else _lines_as_they_come()
     for chunk in chunks:
-        for text, prediction in zip(chunk, classifier(chunk), strict=True):
-            _print_prediction(text, prediction, classifier.task, as_json=options.json)
+        predictions = classifier(chunk, abstain=options.abstain, threshold=options.threshold)
+        for text, prediction in zip(chunk, predictions, strict=True):
+            top = prediction.top_k(options.top_k) if options.top_k is not None else None
+            if options.json:
+                _print_json(prediction, classifier.task, top)
+            else:
+                _print_line(text, prediction, classifier.task, top)
         sys.stdout.flush()
 
 
-def _print_prediction(text: str, prediction: Prediction, task: Task, *, as_json: bool) -> None:
-    several = task is Task.MULTI_LABEL
-    if as_json:
-        value = {"label": prediction.label, "score": prediction.score, "scores": dict(prediction.scores)}
-        print(json.dumps({**value, "labels": prediction.labels} if several else value, ensure_ascii=False))
+def _print_json(prediction: Prediction, task: Task, top: Top) -> None:
+    value: dict[str, object] = {"label": prediction.label, "score": prediction.score, "scores": dict(prediction.scores)}
+    if task is Task.MULTI_LABEL:
+        value["labels"] = prediction.labels
+    if top is not None:
+        value["top"] = [{"label": label, "score": score} for label, score in top]
+    print(json.dumps(value, ensure_ascii=False))
+
+
+def _print_line(text: str, prediction: Prediction, task: Task, top: Top) -> None:
+    if top is not None:
+        named, scores = ",".join(label for label, _ in top), ",".join(f"{score:.4f}" for _, score in top)
     else:
-        named = (",".join(prediction.labels) or "-") if several else prediction.label
-        print(f"{named}\t{prediction.score:.4f}\t{' '.join(without_lone_surrogates(text).split())}")
+        several = task is Task.MULTI_LABEL
+        named = (",".join(prediction.labels) if several else prediction.label) or "-"
+        scores = f"{prediction.score:.4f}"
+    print(f"{named}\t{scores}\t{' '.join(without_lone_surrogates(text).split())}")
 
 
 def _lines_as_they_come() -> Iterator[list[str]]:
