@@ -21,7 +21,9 @@ class Plan:
         rounds: How often every contender has a turn at every case.
         seconds: Length of a turn.
         calls: Of a turn at least, however long they take.
+        warm_ups: Turns that warm up a contender, at most.
         labelled_texts: Real texts whose labels are compared, at most.
+        probability_texts: Of those, the first ones whose probabilities are compared, too: more would say the same.
         closed_texts: Real texts that are timed one after the other, at most.
         open_texts: Real texts that arrive by themselves, at most; 0 leaves the case out.
         throughput_texts: Real texts of mixed lengths in one call, at most.
@@ -37,7 +39,9 @@ class Plan:
     rounds: int
     seconds: float
     calls: int
+    warm_ups: int
     labelled_texts: int
+    probability_texts: int
     closed_texts: int
     open_texts: int
     throughput_texts: int
@@ -54,7 +58,9 @@ FULL = Plan(
     rounds=10,
     seconds=0.4,
     calls=3,
+    warm_ups=8,
     labelled_texts=5_000,
+    probability_texts=500,
     closed_texts=400,
     open_texts=300,
     throughput_texts=400,
@@ -68,12 +74,14 @@ FULL = Plan(
 QUICK = Plan(
     lengths=(16, 64),
     rounds=3,
-    seconds=0.2,
+    seconds=0.1,
     calls=1,
-    labelled_texts=60,
-    closed_texts=30,
+    warm_ups=1,
+    labelled_texts=40,
+    probability_texts=20,
+    closed_texts=20,
     open_texts=0,
-    throughput_texts=60,
+    throughput_texts=30,
     throughput_rounds=1,
     all_threads=False,
     cold_starts=1,

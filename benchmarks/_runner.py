@@ -12,7 +12,6 @@ from ._statistics import ratio
 
 STABLE = 0.05
 """A contender is warm when two turns in a row have medians within this share of each other."""
-MAX_WARM_UPS = 8
 LOAD = 0.5
 """Texts arrive, where they arrive by themselves, at this share of the rate that the contender can answer them at."""
 
@@ -71,10 +70,10 @@ def interleave(
     return {name: turns for name, turns in taken.items() if name in roster.running}
 
 
-def warm_up(subject: Timed, texts: Sequence[str], seconds: float) -> None:
-    """Repeat a call until its time is stable, or `MAX_WARM_UPS` turns are over."""
+def warm_up(subject: Timed, texts: Sequence[str], seconds: float, turns: int) -> None:
+    """Repeat a call until its time is stable, or so many turns are over."""
     before = np.inf
-    for _ in range(MAX_WARM_UPS):
+    for _ in range(turns):
         now = float(np.median(subject.repeat(texts, seconds, 1)))
         if abs(now - before) <= STABLE * now:
             return
@@ -89,6 +88,7 @@ def time_case(
     rounds: int,
     seconds: float,
     calls: int,
+    warm_ups: int,
     closed_ms: Mapping[str, float],
     tick: Callable[[], object],
 ) -> dict[str, list[list[float]]]:
@@ -101,6 +101,7 @@ def time_case(
         rounds: How often everybody has a turn, after one that warms up.
         seconds: Length of a turn where a call is repeated; real texts take as long as they take.
         calls: Of such a turn at least.
+        warm_ups: Turns that warm up, at most.
         closed_ms: Mean time that each contender takes for a text one after the other: sets the rate at which texts
             arrive. Read for open cases only.
         tick: Called after every turn, the warm-up included.
@@ -111,7 +112,7 @@ def time_case(
     slices = [range(number, len(case.texts), rounds) for number in range(rounds)]
 
     def warm(name: str, _: int) -> None:
-        warm_up(subject(name), case.texts if case.kind is Kind.BATCH else case.texts[:1], seconds / 2)
+        warm_up(subject(name), case.texts if case.kind is Kind.BATCH else case.texts[:1], seconds / 2, warm_ups)
 
     def turn(name: str, number: int) -> list[float]:
         if case.kind in (Kind.LENGTH, Kind.BATCH):

@@ -25,9 +25,7 @@ from ._roof import measure_roof, multiply_adds
 from ._runner import Roster, interleave, latency_row, throughput_row, time_case
 from ._team import Team
 
-PROBABILITY_TEXTS = 500
-"""Of so many texts, at most, the probabilities are compared as well: more of them would say the same."""
-WARM_UP_TEXTS = 64
+WARM_UP_TEXTS = 32
 """Texts of the call that warms up for many texts at once."""
 
 REFERENCES = {Quality.SAME: "setfuse fp32", Quality.ROUNDED: "setfuse int8", Quality.OTHER: "setfuse int8"}
@@ -145,7 +143,9 @@ class Steps:
 
         def measure() -> dict[str, Any]:
             team.load(self._roster, progress.tick)
-            asked = interleave(self._roster, 1, lambda name, _: _ask(team, name, texts), progress.tick)
+            asked = interleave(
+                self._roster, 1, lambda name, _: _ask(team, name, texts, self._plan.probability_texts), progress.tick
+            )
             if ORACLE not in asked:
                 raise BenchmarkError(
                     f"expected torch's labels to compare with, but {ORACLE}: {self._roster.failed[ORACLE]}"
@@ -194,6 +194,7 @@ class Steps:
                     rounds=self._plan.rounds,
                     seconds=self._plan.seconds,
                     calls=self._plan.calls,
+                    warm_ups=self._plan.warm_ups,
                     closed_ms=closed_ms,
                     tick=progress.tick,
                 )
@@ -329,6 +330,6 @@ class Steps:
         )
 
 
-def _ask(team: Team, name: str, texts: Sequence[str]) -> Answers:
+def _ask(team: Team, name: str, texts: Sequence[str], probability_texts: int) -> Answers:
     labels = team[name].labels(texts)
-    return Answers(tuple(labels), team[name].probabilities(texts[:PROBABILITY_TEXTS]))
+    return Answers(tuple(labels), team[name].probabilities(texts[:probability_texts]))

@@ -1,8 +1,10 @@
 """The contenders' processes, loaded once for many measurements."""
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -55,24 +57,30 @@ class Team:
         return self._workers[contender]
 
     def load(self, roster: Roster, tick: Callable[[], object]) -> None:
-        """Load those that are in the run and not loaded yet, as many at once as there are processors.
+        """Load those that are in the run and not loaded yet, as many at a time as there are processors.
 
         Those that cannot be loaded are taken out of the run.
         """
         missing = [name for name in roster.running if name not in self._workers]
-        for first in range(0, len(missing), usable_cores()):
-            started = {
-                name: self._stack.enter_context(start(self._commands[name], self._threads, self._limits))
-                for name in missing[first : first + usable_cores()]
-            }
-            for name, worker in started.items():
-                try:
-                    worker.wait()
-                    worker.pause()
-                    self._workers[name] = worker
-                except ContenderFailed as error:
-                    roster.fail(name, str(error))
-                tick()
+        slots = threading.Semaphore(usable_cores())
+        waiting: dict[str, tuple[Worker, Future[None]]] = {}
+        with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
+            try:
+                for name in missing:
+                    slots.acquire()
+                    # Started in this thread, and only waited for in the others: a worker ends with its parent's thread.
+                    worker = self._stack.enter_context(start(self._commands[name], self._threads, self._limits))
+                    waiting[name] = worker, pool.submit(_wait, worker, slots)
+                for name, (worker, loaded) in waiting.items():
+                    try:
+                        loaded.result()
+                        self._workers[name] = worker
+                    except ContenderFailed as error:
+                        roster.fail(name, str(error))
+                    tick()
+            except BaseException:
+                self._stack.close()  # the pool waits for its threads, and they for processes
+                raise
 
     def cold_start(self, contender: str, text: str) -> ColdStart:
         """Start one more process of a contender, have it label a text, and end it."""
@@ -82,3 +90,11 @@ class Team:
             worker.labels([text])
             seconds = time.perf_counter() - begun
             return ColdStart(seconds, worker.memory()[1])
+
+
+def _wait(worker: Worker, slots: threading.Semaphore) -> None:
+    try:
+        worker.wait()
+        worker.pause()
+    finally:
+        slots.release()

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks._cases import Case, Kind
 from benchmarks._errors import ContenderFailed
-from benchmarks._runner import LOAD, MAX_WARM_UPS, Roster, arrivals, interleave, latency_row, time_case, warm_up
+from benchmarks._runner import LOAD, Roster, arrivals, interleave, latency_row, time_case, warm_up
 
 LENGTH = Case("1 x 3", Kind.LENGTH, ("a b c",), (3,))
 BATCH = Case("2 x 2", Kind.BATCH, ("late is", "it not"), (2, 4))
@@ -61,6 +61,7 @@ def timed(
         rounds=rounds,
         seconds=0.5,
         calls=3,
+        warm_ups=8,
         closed_ms=closed_ms or {},
         tick=lambda: None,
     )
@@ -110,7 +111,7 @@ def test_nobody_left_is_no_error() -> None:
     [
         ([10.0, 10.2], 2),
         ([90.0, 50.0, 30.0, 12.0, 11.9], 5),
-        ([2.0**-number for number in range(20)], MAX_WARM_UPS),
+        ([2.0**-number for number in range(20)], 8),
         ([1.0, 1.06, 1.12, 1.13], 4),
     ],
     ids=["at once", "compiles", "never", "creeps"],
@@ -123,7 +124,7 @@ def test_a_contender_is_warm_when_two_turns_agree(medians: list[float], expected
             turns.append(seconds * len(texts) * calls)
             return [medians[len(turns) - 1]]
 
-    warm_up(Warming("a", []), ["x"], 0.1)
+    warm_up(Warming("a", []), ["x"], 0.1, 8)
 
     assert len(turns) == expected
 
