@@ -111,15 +111,16 @@ def read_corpus(path: Path, tokenizer: Tokenizer, labels: Sequence[str]) -> Corp
     except SetfuseError as error:
         raise BenchmarkError(str(error)) from error
     tokens = tuple(_count(tokenizer, text) for text in texts)
+    source = "/".join(path.absolute().parts[-2:])  # "test.jsonl" alone says little
     try:
         known = tuple(str(row.label) for row in read_rows(path))
     except SetfuseError as error:
-        return Corpus(path.name, texts, None, tokens, f"no accuracy was measured: {error}")
+        return Corpus(source, texts, None, tokens, f"no accuracy was measured: {error}")
     unknown = sorted(set(known) - set(labels))
     if unknown:
-        note = f"no accuracy was measured: {path.name} has the label {unknown[0]!r}, which the model does not know"
-        return Corpus(path.name, texts, None, tokens, note)
-    return Corpus(path.name, texts, known, tokens)
+        note = f"no accuracy was measured: {source} has the label {unknown[0]!r}, which the model does not know"
+        return Corpus(source, texts, None, tokens, note)
+    return Corpus(source, texts, known, tokens)
 
 
 def make_cases(tokenizer: Tokenizer, max_length: int, lengths: Sequence[int]) -> list[Case]:

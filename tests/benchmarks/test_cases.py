@@ -101,7 +101,7 @@ def test_real_texts_keep_their_labels_and_count_their_tokens(word_pieces: Tokeni
     corpus = read_corpus(path, word_pieces, ["late", "lost", "refund"])
 
     counts = tuple(len(word_pieces.encode(text).ids) for text in ("the day", "day"))
-    assert corpus == Corpus("t.jsonl", ("the day", "day"), ("late", "lost"), counts)
+    assert corpus == Corpus(f"{tmp_path.name}/t.jsonl", ("the day", "day"), ("late", "lost"), counts)
     assert counts[0] == counts[1] + 1
 
 
