@@ -40,7 +40,7 @@ def find_models(bundle: Path, checkpoint: Path, train: Path | None = None, artef
             f"{checkpoint}: expected a LogisticRegression of single labels, which every contender can run, found "
             f"{found.head.kind}{' of several labels' * found.head.multi_label}"
         )
-    folder = artefacts / f"{checkpoint.resolve().name}-{_hash(checkpoint)[:12]}"
+    folder = artefacts / _hash(checkpoint)[:16]
     folder.mkdir(parents=True, exist_ok=True)
     estimator = found.head.estimator
     Head(np.asarray(estimator.coef_), np.asarray(estimator.intercept_), found.labels).write(folder)

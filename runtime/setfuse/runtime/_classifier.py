@@ -58,6 +58,7 @@ class Classifier(AsyncCalls):
         *,
         device: str = "auto",
         precision: str | None = None,
+        engine: str = "onnxruntime",
         threads: int | None = None,
         revision: str | None = None,
         max_batch_tokens: int = MAX_BATCH_TOKENS,
@@ -71,7 +72,9 @@ class Classifier(AsyncCalls):
                 bundle on the Hub only the files that are needed are downloaded, and found again without a network.
             device: `cpu`, `cuda`, or `auto` for the CPU. CUDA graphs come with a later release.
             precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device: int8 only
-                on a processor that is known to be good at it.
+                on a processor that is known to be good at it. With OpenVINO also `bf16`: the fp32 graph, on a processor
+                that multiplies bfloat16.
+            engine: `onnxruntime` or `openvino`: which library runs the graph. The files are the same.
             threads: Threads inside one run; None for as many processors as this process may use: its affinity mask,
                 and no more than the quota of its container.
             revision: A branch, tag or commit of a bundle on the Hub; None for the main branch.
@@ -84,13 +87,15 @@ class Classifier(AsyncCalls):
             The classifier. It may be called from several threads at once.
 
         Raises:
-            UsageError: `device`, `precision`, `threads` or a limit is out of its range, the device is not to be had, or
-                `revision` is given for a folder.
+            UsageError: `device`, `precision`, `engine`, `threads` or a limit is out of its range, the device is not to be
+                had, or `revision` is given for a folder.
             BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
             HubError: The Hub gave the manifest but not the graph.
-            MissingExtra: onnxruntime is not installed.
+            MissingExtra: The engine is not installed.
         """
-        source = Source(bundle, device, precision, threads, revision, Limits(max_batch_tokens, max_wait_ms, max_queue))
+        source = Source(
+            bundle, device, precision, engine, threads, revision, Limits(max_batch_tokens, max_wait_ms, max_queue)
+        )
         return _load(cls, source)
 
     def __reduce__(self) -> tuple[object, ...]:

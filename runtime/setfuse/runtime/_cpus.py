@@ -3,7 +3,22 @@
 import os
 from pathlib import Path
 
+from ._errors import UsageError
+
+MAX_THREADS = 256
+"""More than any machine gains from; a slip of the pen must not start a hundred thousand."""
+
 _V1_CONTROLLER = "cpu"
+
+
+def check_threads(threads: int | None) -> None:
+    """Check a number of threads; None stands for as many as there are processors.
+
+    Raises:
+        UsageError: It is no whole number from 1 to `MAX_THREADS`.
+    """
+    if threads is not None and (type(threads) is not int or not 1 <= threads <= MAX_THREADS):
+        raise UsageError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads!r}")
 
 
 def available_cpus(root: Path = Path("/")) -> int:

@@ -8,9 +8,9 @@ import numpy.typing as npt
 
 from ._batching import plan_batches
 from ._counters import Counters
+from ._engine import Runs
 from ._errors import SetfuseError
 from ._manifest import Manifest
-from ._session import Session
 from ._tokenizer import Tokenizer
 from ._tracing import span
 from ._variant import EMBEDDING
@@ -23,20 +23,20 @@ class Model:
     """What answers texts. Threads may share it: the tokenizer and the session may be called from several at once."""
 
     def __init__(
-        self, manifest: Manifest, tokenizer: Tokenizer, session: Session, counters: Counters, max_batch_tokens: int
+        self, manifest: Manifest, tokenizer: Tokenizer, graph: Runs, counters: Counters, max_batch_tokens: int
     ) -> None:
         """Put the parts together.
 
         Args:
             manifest: It knows the widths of the outputs.
             tokenizer: Texts to ids.
-            session: Ids to rows.
+            graph: Ids to rows.
             counters: Where runs are counted.
             max_batch_tokens: Upper bound on texts x tokens in one run.
         """
         self.tokenizer = tokenizer
         self.counters = counters
-        self._session = session
+        self._graph = graph
         self._manifest = manifest
         self._max_batch_tokens = max_batch_tokens
 
@@ -84,7 +84,7 @@ class Model:
         tokens = len(token_ids) * len(token_ids[0])
         with span("batch", links, texts=len(token_ids), tokens=tokens):
             try:
-                (rows,) = self._session.run(np.stack(token_ids), (output,))
+                (rows,) = self._graph.run(np.stack(token_ids), (output,))
             except BaseException:
                 self.counters.add(batches=1, failed=1)
                 raise

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from ._cpus import available_cpus
+from ._cpus import available_cpus, check_threads
 from ._errors import BundleCorrupt, MissingExtra, UsageError
 from ._processor import int8_is_fast
 from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
 PROVIDERS = {Target.CPU: "CPUExecutionProvider", Target.CUDA: "CUDAExecutionProvider"}
 
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
-
-MAX_THREADS = 256
-"""More than any machine gains from; a slip of the pen must not start a hundred thousand."""
 
 
 class Session:
@@ -39,8 +36,7 @@ class Session:
             UsageError: `threads` is out of its range, or onnxruntime cannot run on the variant's kind of device.
             BundleCorrupt: onnxruntime refuses the file, or it is another graph than the manifest says.
         """
-        if threads is not None and (not isinstance(threads, int) or not 1 <= threads <= MAX_THREADS):
-            raise UsageError(f"threads: expected a whole number from 1 to {MAX_THREADS}, got {threads!r}")
+        check_threads(threads)
         onnxruntime = _onnxruntime()
         provider = PROVIDERS[variant.target]
         if provider not in onnxruntime.get_available_providers():

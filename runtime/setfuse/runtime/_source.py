@@ -9,11 +9,11 @@ from typing import TypeVar
 from ._batching import Limits
 from ._bundle import Bundle
 from ._counters import Counters
+from ._engine import BF16, Engine, load_graph
 from ._errors import UsageError
 from ._manifest import Manifest
 from ._model import Model
-from ._processor import int8_is_fast
-from ._session import Session
+from ._processor import has_bf16, int8_is_fast
 from ._tokenizer import Tokenizer
 from ._variant import Precision, Target, Variant
 
@@ -25,7 +25,8 @@ class Source:
     Attributes:
         bundle: The folder, or the Hub id.
         device: `auto` or a `Target`.
-        precision: A `Precision`, or None for the fastest.
+        precision: A `Precision`, `bf16`, or None for the fastest.
+        engine: An `Engine`.
         threads: Threads inside one run, or None for as many as the process may use.
         revision: Of a bundle on the Hub; None for the main branch.
         limits: How texts share runs of the graph.
@@ -34,6 +35,7 @@ class Source:
     bundle: str | Path
     device: str
     precision: str | None
+    engine: str
     threads: int | None
     revision: str | None
     limits: Limits
@@ -42,11 +44,15 @@ class Source:
         """Find the bundle and the graph.
 
         Raises:
-            UsageError: `device` or `precision` is out of its range, or `revision` is given for a folder.
+            UsageError: `device`, `precision` or `engine` is out of its range or not to be had, or `revision` is given for
+                a folder.
             BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
         """
         target = Target.CPU if self.device == "auto" else _choice(Target, "device", self.device, "auto")
-        wanted = None if self.precision is None else _choice(Precision, "precision", self.precision)
+        engine = _choice(Engine, "engine", self.engine)
+        wanted = Precision.FP32 if self._bf16(engine) else None
+        if self.precision not in {None, BF16}:
+            wanted = _choice(Precision, "precision", str(self.precision), BF16)
         bundle = Bundle(self.bundle, self.revision)
         return bundle, bundle.manifest.variant(precision=wanted, target=target, int8_is_fast=int8_is_fast())
 
@@ -68,11 +74,23 @@ class Source:
             UsageError: `threads` is out of its range, or the device is not to be had.
             BundleError: A file is not what the manifest says.
             HubError: The Hub did not give a file.
-            MissingExtra: onnxruntime is not installed.
+            MissingExtra: The engine is not installed.
         """
         tokenizer = Tokenizer(bundle.read(manifest.tokenizer), manifest.max_length, manifest.prompt)
-        session = Session(bundle.read(variant.file), variant, threads=self.threads)
-        return Model(manifest, tokenizer, session, counters, self.limits.max_batch_tokens)
+        engine = Engine(self.engine)
+        graph = load_graph(engine, bundle.read(variant.file), variant, threads=self.threads, bf16=self._bf16(engine))
+        return Model(manifest, tokenizer, graph, counters, self.limits.max_batch_tokens)
+
+    def _bf16(self, engine: Engine) -> bool:
+        if self.precision != BF16:
+            return False
+        if engine is not Engine.OPENVINO:
+            raise UsageError(
+                f'precision: bf16 is the fp32 graph in OpenVINO, got engine="{engine}"; pass engine="openvino"'
+            )
+        if not has_bf16():
+            raise UsageError("precision: expected a processor with avx512_bf16 or amx_bf16 for bf16; pass another one")
+        return True
 
 
 _Choice = TypeVar("_Choice", bound=StrEnum)

@@ -12,6 +12,7 @@ from ._bundle import Bundle
 from ._classifier import Classifier
 from ._command import Command
 from ._dataset import read_multi_label_rows, read_rows
+from ._engine import BF16, Engine
 from ._errors import UsageError
 from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
 from ._manifest import Manifest, Task
@@ -36,7 +37,14 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
 
 def _add_loading(parser: argparse.ArgumentParser) -> None:
     _add_bundle(parser)
-    parser.add_argument("--precision", choices=[str(p) for p in Precision], help="default: the fastest in the bundle")
+    parser.add_argument(
+        "--precision",
+        choices=[*map(str, Precision), BF16],
+        help="default: the fastest in the bundle; bf16 is the fp32 graph in OpenVINO",
+    )
+    parser.add_argument(
+        "--engine", choices=list(map(str, Engine)), default=str(Engine.ONNXRUNTIME), help="default: %(default)s"
+    )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: %(default)s")
     parser.add_argument("--threads", type=int, metavar="N", help="default: all processors of this process")
 
@@ -46,6 +54,7 @@ def _load(options: argparse.Namespace) -> Classifier:
         options.bundle,
         device=options.device,
         precision=options.precision,
+        engine=options.engine,
         threads=options.threads,
         revision=options.revision,
     )

@@ -1,0 +1,58 @@
+"""The libraries that can run a graph: one interface, an adapter each."""
+
+from enum import StrEnum
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from ._variant import Variant
+
+BF16 = "bf16"
+"""What `precision` may be besides a `Precision`: the fp32 graph, computed by OpenVINO in bfloat16."""
+
+
+class Engine(StrEnum):
+    """Which library runs the graph."""
+
+    ONNXRUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+
+class Runs(Protocol):
+    """A graph, loaded and ready to run. Threads may share it."""
+
+    def run(self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
+        """Run one batch of texts that all have the same number of tokens.
+
+        Args:
+            input_ids: int64 (texts, tokens).
+            outputs: Which of the scores and `sentence_embedding` to compute.
+
+        Returns:
+            float32 arrays (texts, labels) or (texts, dim), in the order of `outputs`.
+        """
+
+
+def load_graph(engine: Engine, model: bytes, variant: Variant, *, threads: int | None, bf16: bool) -> Runs:
+    """Load a graph into an engine.
+
+    Args:
+        engine: Which.
+        model: The ONNX file's bytes.
+        variant: What the manifest says of them.
+        threads: Threads inside one run; None for as many as this process may use.
+        bf16: Whether matrix products are computed in bfloat16; OpenVINO's alone.
+
+    Raises:
+        MissingExtra: The engine is not installed.
+        UsageError: `threads` is out of its range, or the engine cannot run on the variant's kind of device.
+        BundleCorrupt: The engine refuses the file, or it is another graph than the manifest says.
+    """
+    if engine is Engine.OPENVINO:
+        from ._openvino import OpenvinoGraph  # of the two engines only one is loaded
+
+        return OpenvinoGraph(model, variant, threads=threads, bf16=bf16)
+    from ._session import Session
+
+    return Session(model, variant, threads=threads)
