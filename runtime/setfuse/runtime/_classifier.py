@@ -87,8 +87,8 @@ class Classifier(AsyncCalls):
             The classifier. It may be called from several threads at once.
 
         Raises:
-            UsageError: `device`, `precision`, `engine`, `threads` or a limit is out of its range, the device is not to be
-                had, or `revision` is given for a folder.
+            UsageError: `device`, `precision`, `engine`, `threads` or a limit is out of its range, the device is not to
+                be had, or `revision` is given for a folder.
             BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
             HubError: The Hub gave the manifest but not the graph.
             MissingExtra: The engine is not installed.

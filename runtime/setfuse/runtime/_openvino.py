@@ -86,7 +86,8 @@ class OpenvinoGraph:
             return [request.get_output_tensor(self._places[name]).data.copy() for name in outputs]
         except Exception as error:  # as above
             raise BundleCorrupt(
-                f"{self._file}: OpenVINO fails on token ids of the shape {input_ids.shape}: {error}; export the bundle again"
+                f"{self._file}: OpenVINO fails on token ids of the shape {input_ids.shape}: {error}; "
+                "export the bundle again"
             ) from error
         finally:
             self._idle.put(request)

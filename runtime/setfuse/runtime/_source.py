@@ -44,8 +44,8 @@ class Source:
         """Find the bundle and the graph.
 
         Raises:
-            UsageError: `device`, `precision` or `engine` is out of its range or not to be had, or `revision` is given for
-                a folder.
+            UsageError: `device`, `precision` or `engine` is out of its range or not to be had, or `revision` is given
+                for a folder.
             BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
         """
         target = Target.CPU if self.device == "auto" else _choice(Target, "device", self.device, "auto")
