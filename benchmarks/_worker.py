@@ -13,10 +13,12 @@ The first answer, {"ready": true}, comes unasked when the model is loaded. Then,
 | {"do": "idle", "texts": [...]} | {"cpu_ms": ...} burnt in the second after a call |
 | {"do": "memory"} | {"rss_mb": ..., "peak_rss_mb": ...}: now, and the largest so far, 10^6 bytes |
 
-The clock runs here, around the call alone: no time of the pipe is in it. Needs nothing but numpy and the contender.
+The clock runs here, around the call alone: no time of the pipe is in it. Each series begins with a call that is not
+timed. Needs nothing but numpy and the contender.
 """
 
 import argparse
+import contextlib
 import ctypes
 import importlib
 import json
@@ -54,16 +56,22 @@ def main() -> None:
         loaded: System = system(models, options.threads, **contender.options)
         return loaded
 
-    serve(load)
+    serve(load, options.threads)
 
 
-def serve(load: Callable[[], System]) -> None:
-    """Load a contender and answer requests until stdin closes."""
+def serve(load: Callable[[], System], threads: int) -> None:
+    """Load a contender and answer requests until stdin closes.
+
+    Args:
+        load: Loads it.
+        threads: It may use so many processors from then on, however many threads it has started.
+    """
     _end_with_parent()
     # The answers have the real stdout for themselves; whatever a library prints goes to stderr.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         system = load()
+        _pin(threads)
         print(json.dumps({"ready": True}), file=answers, flush=True)
         for line in sys.stdin:
             request = json.loads(line)
@@ -74,6 +82,16 @@ def _end_with_parent() -> None:
     """Have the kernel end this process with its parent: one that is stopped would not see its stdin close."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _pin(processors: int) -> None:
+    """Keep all threads of this process on so many processors, the same ones for every contender."""
+    tasks = Path("/proc/self/task")
+    if hasattr(os, "sched_setaffinity") and tasks.is_dir():
+        chosen = sorted(os.sched_getaffinity(0))[-processors:]  # the first ones serve most interrupts
+        for task in tasks.iterdir():
+            with contextlib.suppress(ProcessLookupError):  # it has ended
+                os.sched_setaffinity(int(task.name), chosen)
 
 
 def _labels(system: System, texts: list[str]) -> dict[str, Any]:
@@ -87,6 +105,7 @@ def _probabilities(system: System, texts: list[str]) -> dict[str, Any]:
 
 def _repeat(system: System, texts: list[str], seconds: float, calls: int) -> dict[str, Any]:
     times: list[float] = []
+    system.answer(texts)  # whoever was stopped until now finds the caches cold
     end = time.perf_counter() + seconds
     while len(times) < calls or time.perf_counter() < end:
         times.append(_milliseconds(system, texts))
@@ -94,6 +113,7 @@ def _repeat(system: System, texts: list[str], seconds: float, calls: int) -> dic
 
 
 def _each(system: System, texts: list[str]) -> dict[str, Any]:
+    system.answer(texts[:1])  # as above
     return {"ms": [_milliseconds(system, [text]) for text in texts]}
 
 
@@ -104,6 +124,7 @@ def _milliseconds(system: System, texts: list[str]) -> float:
 
 
 def _arrivals(system: System, texts: list[str], at_s: list[float]) -> dict[str, Any]:
+    system.answer(texts[:1])  # as above
     start = time.perf_counter()
     times = []
     for text, arrival in zip(texts, at_s, strict=True):

@@ -152,4 +152,4 @@ def contender(name: str, quality: Quality = Quality.SAME) -> Contender:
 
 
 if __name__ == "__main__":
-    serve({kind.__name__: kind for kind in KINDS}[sys.argv[1]])
+    serve({kind.__name__: kind for kind in KINDS}[sys.argv[1]], threads=1)
