@@ -60,6 +60,9 @@ def compare(answers: Answers, oracle: Answers, texts: Sequence[str], quality: Qu
     ]
     share = 1 - len(differ) / len(texts)
     mean = largest = None
+    shapes = {None if one.probabilities is None else one.probabilities.shape for one in (answers, oracle)} - {None}
+    if len(shapes) > 1:
+        return Agreement(share, None, None, f"expected probabilities of one shape, found {sorted(map(str, shapes))}")
     if answers.probabilities is not None and oracle.probabilities is not None and quality is not Quality.OTHER:
         difference = np.abs(answers.probabilities - oracle.probabilities)
         mean, largest = float(difference.mean()), float(difference.max())

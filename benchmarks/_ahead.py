@@ -38,8 +38,8 @@ class Lead:
 
     @property
     def tie(self) -> bool:
-        """Whether the confidence interval includes 1."""
-        return self.low is not None and self.high is not None and self.low <= 1 <= self.high
+        """Whether the confidence interval includes 1, or there were too few rounds for one."""
+        return self.low is None or self.high is None or self.low <= 1 <= self.high
 
 
 def find_leads(run: Run) -> list[Lead]:
@@ -48,7 +48,7 @@ def find_leads(run: Run) -> list[Lead]:
 
 
 def _competes(run: Run, entrant: Entrant) -> bool:
-    return entrant.status == Status.MEASURED and entrant.contender not in run.ours
+    return entrant.status != Status.STRUCK_OUT and entrant.contender not in run.ours
 
 
 def _leads(run: Run, entrant: Entrant) -> Iterator[Lead]:
@@ -105,17 +105,12 @@ def ahead(run: Run) -> Section:
         (name, threads) in run.throughput for name in run.ours for threads in run.threads
     ):
         text.append("Nobody can say: no variant of setfuse was measured in this run.")
-    elif not sure:
-        text.append(
-            "Nobody, of the contenders that run the same model"
-            + (f"; {len(ties)} tie(s), where the confidence interval includes 1." if ties else ", in any case.")
-        )
     else:
         names = ", ".join(dict.fromkeys(lead.contender for lead in sure))
-        text.append(
-            f"Running the same model: {names}, in {len(sure)} case(s)"
-            + (f"; besides, {len(ties)} tie(s), where the confidence interval includes 1." if ties else ".")
-        )
+        same = f"Running the same model: {names}, in {len(sure)} case(s)"
+        nobody = "Nobody, of the contenders that run the same model"
+        tied = f"; {len(ties)} tie(s), where the interval includes 1 or there were too few rounds for one"
+        text.append(f"{same if sure else nobody}{tied if ties else ''}.")
     if others:
         names = ", ".join(dict.fromkeys(lead.contender for lead in others))
         text.append(f"With another model, of another accuracy: {names}, in {len(others)} case(s).")
@@ -133,7 +128,9 @@ def ahead(run: Run) -> Section:
 
 
 def _line(lead: Lead) -> Line:
-    verdict = "a tie: the interval includes 1" if lead.tie else lead.gain
+    verdict = lead.gain
+    if lead.tie:
+        verdict = "a tie: too few rounds" if lead.low is None else "a tie: the interval includes 1"
     ratio = Cell(interval(lead.ratio, lead.low, lead.high), lead.ratio)
     model = "; another model" if lead.other_model else ""
     cells = (Cell(lead.where), Cell(lead.theirs), Cell(lead.ours), Cell(lead.reference), ratio, Cell(verdict + model))

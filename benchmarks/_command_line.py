@@ -1,6 +1,7 @@
 """The command line that latency, throughput and footprint share."""
 
 import argparse
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,13 +37,13 @@ def main(name: str, description: str, measures: Sequence[Measure], arguments: Se
         parser.error(f"--only: expected a part of one of these names: {', '.join(CONTENDERS)}; got {unknown[0]!r}")
     if options.threads < 1:
         parser.error(f"--threads: expected 1 or more, got {options.threads}")
-    if options.limit <= 0:
+    if not 0 < options.limit < math.inf:
         parser.error(f"--limit: expected seconds above 0, got {options.limit:g}")
     wanted_measures = options.measures or measures
     if options.quick and not options.measures and len(measures) > 1:
         wanted_measures = [measure for measure in measures if measure is not SLOW]
     only = [name for name in CONTENDERS if not options.only or any(wanted in name for wanted in options.only)]
-    train = options.train or (DEMO_TRAIN if options.checkpoint == DEMO / "checkpoint" else None)
+    train = options.train or (DEMO_TRAIN if options.checkpoint.resolve() == (DEMO / "checkpoint").resolve() else None)
     try:
         require_extra("bench", program)
         from . import _models
@@ -60,11 +61,15 @@ def main(name: str, description: str, measures: Sequence[Measure], arguments: Se
             limits=Limits(call_s=options.limit),
             fresh=options.fresh,
         )
-    except (BenchmarkError, SetfuseError) as error:
+    except (
+        BenchmarkError,
+        SetfuseError,
+        OSError,
+    ) as error:  # OSError: a full disk, a folder that may not be written to
         print(f"{program}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print(f"{program}: interrupted; the same command goes on where it was", file=sys.stderr)
+        print(f"{program}: interrupted; the same command, without --fresh, goes on where it was", file=sys.stderr)
         return 130
     print(summary(results))
     print(f"\n{options.out}/report.md, {options.out}/report.html, {options.out}/results.json")

@@ -140,6 +140,8 @@ def _median(row: Row) -> float:
 
 def _changes(before: Results, after: Results, common: Sequence[tuple[tuple[str, str], Row, Row]]) -> Iterator[Change]:
     excluded = ours(before) | ours(after)
+    versions = {one.contender: one.versions for one in before.contenders}
+    excluded |= {one.contender for one in after.contenders if one.versions != versions.get(one.contender)}
     for results in (before, after):  # what failed or answers wrongly may do other work in the other run
         excluded |= {one.contender for one in results.contenders if one.status != Status.MEASURED}
     series = {key: _Series(_logs(_rounds(old)), _logs(_rounds(new))) for key, old, new in common}

@@ -85,6 +85,7 @@ class Environment:
         """
         failed = FOLDER / f"{self.name}.failed"
         failed.unlink(missing_ok=True)
+        (self.folder / _READY).unlink(missing_ok=True)  # first: what is removed halfway is no environment
         shutil.rmtree(self.folder, ignore_errors=True)
         FOLDER.mkdir(parents=True, exist_ok=True)
         arguments = [word for line in self.requirements for word in (line.split(" ", 1) if line[0] == "-" else [line])]
@@ -104,13 +105,16 @@ class Environment:
         (self.folder / _READY).write_text(self._fingerprint, encoding="utf-8")
 
     def versions(self) -> dict[str, str]:
-        """Give the versions of the packages that it is made for, by name; of the suite's interpreter if that serves."""
+        """Give the versions of what it is made for: its own, or those of the suite's interpreter if that serves."""
+        if not self.is_built and not self.probe:
+            return {}
         path = [str(self._site_packages)] if self.is_built else sys.path
         names = {re.split(r"[\[=<> ]", line)[0] for line in self.requirements if not line.startswith("-e")}
         names |= {"setfuse"} if self.sources else set()
         found = {
             distribution.name.replace("_", "-").lower(): distribution.version
             for distribution in importlib.metadata.distributions(path=path)
+            if distribution.name  # a leftover of a broken installation has none
         }
         return {name: found[name] for name in sorted(names & found.keys())}
 

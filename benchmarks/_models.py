@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from setfuse.export import CheckpointError, UnsupportedCheckpoint, read_checkpoint
+from setfuse.runtime import Manifest, Task
 
 from ._contenders import Head, Models
 from ._errors import BenchmarkError
@@ -24,7 +25,8 @@ def find_models(bundle: Path, checkpoint: Path, train: Path | None = None, artef
         artefacts: Where the other forms are kept, a folder a checkpoint: a changed checkpoint gets another one.
 
     Raises:
-        BenchmarkError: There is no such checkpoint, or it is one that the contenders cannot all run.
+        BenchmarkError: There is no such checkpoint, it is one that the contenders cannot all run, or the bundle has
+            other labels.
     """
     if not checkpoint.is_dir():
         raise BenchmarkError(
@@ -35,15 +37,30 @@ def find_models(bundle: Path, checkpoint: Path, train: Path | None = None, artef
         found = read_checkpoint(checkpoint)
     except (CheckpointError, UnsupportedCheckpoint) as error:
         raise BenchmarkError(f"{error}") from error
+    manifest = Manifest.read(bundle)
+    if manifest.labels != found.labels or manifest.task is not Task.SINGLE_LABEL:
+        raise BenchmarkError(
+            f"{bundle}: expected the checkpoint's labels, {', '.join(found.labels):.80}, one a text; found "
+            f"{', '.join(manifest.labels):.80} ({manifest.task}): is the bundle of this checkpoint?"
+        )
     if found.head.kind != "LogisticRegression" or found.head.multi_label:
         raise BenchmarkError(
             f"{checkpoint}: expected a LogisticRegression of single labels, which every contender can run, found "
             f"{found.head.kind}{' of several labels' * found.head.multi_label}"
         )
+    estimator = found.head.estimator
+    head = Head(np.asarray(estimator.coef_), np.asarray(estimator.intercept_), found.labels)
+    probe = np.random.default_rng(0).normal(size=(16, found.head.width))
+    if not np.allclose(head.probabilities(probe), estimator.predict_proba(probe), atol=1e-9):
+        raise BenchmarkError(f"{checkpoint}: expected a LogisticRegression with softmax, found one-vs-rest")
+    if found.normalize_embeddings and not any(type(module).__name__ == "Normalize" for module in found.modules):
+        raise BenchmarkError(
+            f"{checkpoint}: expected the body to normalise its embeddings itself, found normalize_embeddings in "
+            "config_setfit.json, which SetFit alone follows; add a Normalize module"
+        )
     folder = artefacts / _hash(checkpoint)[:16]
     folder.mkdir(parents=True, exist_ok=True)
-    estimator = found.head.estimator
-    Head(np.asarray(estimator.coef_), np.asarray(estimator.intercept_), found.labels).write(folder)
+    head.write(folder)
     return Models(bundle, checkpoint, folder, train)
 
 

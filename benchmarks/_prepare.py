@@ -18,7 +18,7 @@ from pathlib import Path
 from ._contenders import Models, Preparation
 from ._environments import ENVIRONMENTS, last_reason, python_for
 from ._errors import BenchmarkError
-from ._files import ROOT
+from ._files import ROOT, end_with_parent
 
 LIMIT_S = 600.0
 """How long one may take."""
@@ -68,6 +68,7 @@ def _make(preparation: Preparation, models: Models, limit_s: float, registry: st
     paths = [word for option, path in folders.items() for word in (option, str(path.resolve()))]
     command = [str(python), "-m", "benchmarks._prepare", preparation.name, "--registry", registry, *paths]
     log = models.artefacts / f"{preparation.name}.log"
+    print(f"preparing {preparation.name}, once a checkpoint", file=sys.stderr, flush=True)
     try:
         status = _run(command, log, limit_s)
     except subprocess.TimeoutExpired:
@@ -108,6 +109,7 @@ def _partial(models: Models, name: str) -> Path:
 
 def main() -> int:
     """Make one preparation in this process."""
+    end_with_parent()
     parser = argparse.ArgumentParser(prog="python -m benchmarks._prepare")
     parser.add_argument("name")
     parser.add_argument("--registry", default=REGISTRY)

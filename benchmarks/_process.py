@@ -19,6 +19,9 @@ from ._contenders import Models
 from ._errors import ContenderFailed
 from ._files import ROOT
 
+END_S = 5
+"""Seconds that a process may take to end by itself once it answers no more."""
+
 CHUNK = 256
 """Texts a request where all of them are labelled: so that a limit on a call means the same for any number of texts."""
 
@@ -79,7 +82,10 @@ class Worker:
             rows = self._ask(0, do="probabilities", texts=chunk)["probabilities"]
             if rows is None:
                 return None
-            found = np.asarray(rows, dtype=np.float64)
+            try:
+                found = np.asarray(rows, dtype=np.float64)
+            except ValueError as error:
+                raise ContenderFailed(f"expected a probability for each label, got {rows!r:.80}") from error
             if found.ndim != 2 or len(found) != len(chunk):
                 raise ContenderFailed(f"expected probabilities of {len(chunk)} texts, got an array of {found.shape}")
             given.append(found)
@@ -140,11 +146,19 @@ class Worker:
                 raise ContenderFailed(f"no answer within {seconds:.1f} s: killed")
             piece = os.read(answers, 1 << 20)
             if not piece:  # nothing, or an answer cut short
+                with contextlib.suppress(subprocess.TimeoutExpired):  # it may hang at its end, too
+                    self._process.wait(END_S)
+                self._signal(signal.SIGKILL)
                 status = self._process.wait()
                 raise ContenderFailed(f"its process ended with status {status}: {self._last_words()}")
             self._unread += piece
         line, _, self._unread = self._unread.partition(b"\n")
-        answer: dict[str, Any] = json.loads(line)
+        try:
+            answer = json.loads(line)
+        except ValueError as error:
+            raise ContenderFailed(f"expected an answer in JSON, got {line!r:.80}") from error
+        if not isinstance(answer, dict):
+            raise ContenderFailed(f"expected an answer, got {answer!r:.80}")
         return answer
 
     def _signal(self, number: signal.Signals) -> None:

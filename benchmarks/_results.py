@@ -85,7 +85,8 @@ class LatencyRow:
         ratio_high: Its upper end.
         label_agreement: Share of all texts of the run that it gives torch's label, 0 to 1.
         roof_share: Share of the measured GEMM peak of its arithmetic, on as many threads, that the model's
-            multiplications in the median call amount to, 0 to 1; None where no peak was measured.
+            multiplications of a call (a mean, where texts differ) amount to in the median time, 0 to 1; None where no
+            peak was measured.
         round_p50_ms: The median of each round.
         percentiles_ms: 0th, 1st, ..., 100th percentile, of the real texts only; empty otherwise.
     """
@@ -156,10 +157,11 @@ class FootprintRow:
         cold_start_s: From the start of its process to the first label, warm disk, median.
         cold_start_samples_s: Each start.
         cold_rss_mb: Largest resident memory of such a process.
-        peak_rss_mb: Largest resident memory after `rss_texts` texts; None where it was not measured.
+        peak_rss_mb: Largest resident memory after `rss_texts` texts, in a process that was told all processors and had
+            answered before; None where it was not measured.
         rss_mb: Resident memory then.
         rss_texts: How many texts it had labelled by then.
-        idle_cpu_ms: CPU-milliseconds that its process burns in the second after a call.
+        idle_cpu_ms: CPU-milliseconds that this process burns in the second after a call.
     """
 
     contender: str
@@ -225,11 +227,11 @@ class Results:
             )
         try:
             return cls(
-                environment=found["environment"],
-                settings=found["settings"],
-                model=found["model"],
+                environment=_object(found, "environment"),
+                settings=_object(found, "settings"),
+                model=_object(found, "model"),
                 warnings=tuple(found["warnings"]),
-                roof=found["roof"],
+                roof=_object(found, "roof"),
                 contenders=tuple(_row(Entrant, row) for row in found["contenders"]),
                 rows=tuple(_row(LatencyRow, row) for row in found["rows"]),
                 throughput=tuple(_row(ThroughputRow, row) for row in found["throughput"]),
@@ -237,6 +239,13 @@ class Results:
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise BenchmarkError(f"{path}: expected results of schema version {SCHEMA_VERSION}: {error}") from error
+
+
+def _object(found: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = found[key]
+    if not isinstance(value, dict):
+        raise TypeError(f"{key} is {value!r:.60}")
+    return value
 
 
 def _row(kind: type[Row], found: Mapping[str, Any]) -> Row:

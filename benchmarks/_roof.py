@@ -79,9 +79,13 @@ def _peaks(threads: int) -> dict[str, float]:
             "bf16": partial(torch.mm, left.bfloat16(), right.bfloat16()),
             "int8": partial(torch._int_mm, bytes_left, bytes_right),  # noqa: SLF001  torch has no other name
         }
-        for arithmetic in peaks:
-            speed = 2 * rows * inner * columns / _fastest(products[arithmetic]) / 1e9
-            peaks[arithmetic] = max(peaks[arithmetic], speed)
+        for arithmetic in tuple(peaks):
+            try:
+                speed = 2 * rows * inner * columns / _fastest(products[arithmetic]) / 1e9
+            except RuntimeError:  # torch has no such product on this processor
+                del peaks[arithmetic]
+            else:
+                peaks[arithmetic] = max(peaks[arithmetic], speed)
     return peaks
 
 

@@ -106,8 +106,8 @@ def _real_texts(run: Run) -> list[Section]:
         columns = ("p50", "p90", "p99", "max", "ratio [95 % interval]", "of the roof", "calls")
         loop = {"closed": "one after the other", "open": "arriving at random, the wait counted"}[case.kind]
         tables.append(_table(run, f"{case.title}: ms, {loop}.", columns, cells))
-    count, source = run.results.settings.get("texts"), run.results.settings.get("texts_source")
-    text = f"{count} texts ({source}), in their own lengths, one a call."
+    source = run.results.settings.get("texts_source")
+    text = f"Texts of {source} in their own lengths, one a call; how many stands under calls."
     return [Section("Real texts", (text,), tuple(tables), ("distribution",))] if tables else []
 
 
@@ -181,24 +181,30 @@ def _footprint(run: Run) -> Section:
     def cells(entrant: Entrant) -> list[Cell]:
         row = run.footprint.get(entrant.contender)
         if row is None:
-            return [Cell("-")] * 7
+            return [Cell("-")] * 8
         megabytes = (row.cold_rss_mb, row.rss_mb, row.peak_rss_mb, row.install_mb, row.artefact_mb)
         sizes = [_figure(entrant, size) for size in megabytes]
-        return [_figure(entrant, row.cold_start_s), *sizes, _cell(entrant, f"{row.idle_cpu_ms:.0f}", row.idle_cpu_ms)]
+        return [
+            _figure(entrant, row.cold_start_s),
+            *sizes,
+            Cell(f"{row.rss_texts:,}", row.rss_texts),
+            _cell(entrant, f"{row.idle_cpu_ms:.0f}", row.idle_cpu_ms),
+        ]
 
-    texts = max(row.rss_texts for row in run.results.footprint)
     columns = (
         "cold start, s",
         "RSS at first label, MB",
-        f"RSS after {texts:,} texts, MB",
+        "RSS at work, MB",
         "its peak, MB",
         "installed, MB",
         "model files, MB",
+        "texts by then",
         "idle CPU, ms",
     )
     text = (
         "Cold start: from the start of the process to the first label, warm disk. Idle CPU: burnt in the second after "
-        "a call. Installed: beyond an empty environment; - where it has none of its own."
+        "a call. RSS at work and idle CPU: on all processors, after as many texts as the column says. Installed: "
+        "beyond an empty environment; - where it has none of its own."
     )
     return Section("Footprint", (text,), (_table(run, "What it takes up.", columns, cells),))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 CONFIDENCE = 0.95
+MIN_ROUNDS = 6
+"""With fewer, the least and the greatest of them do not hold the median as often as the interval would promise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +16,7 @@ class Ratio:
 
     Attributes:
         value: Median over the rounds of the ratio within a round; None where there is nobody to compare with.
-        low: Lower end of its 95 % bootstrap confidence interval; None where there is one round only.
+        low: Lower end of its 95 % bootstrap confidence interval; None with fewer than `MIN_ROUNDS`.
         high: Its upper end.
     """
 
@@ -34,7 +36,7 @@ def ratio(own: Sequence[float], reference: Sequence[float] | None) -> Ratio:
         return Ratio(None, None, None)
     within = np.asarray(own) / np.asarray(reference)
     value = float(np.median(within))
-    if len(within) < 2:
+    if len(within) < MIN_ROUNDS:
         return Ratio(value, None, None)
     if np.ptp(within) == 0:
         return Ratio(value, value, value)

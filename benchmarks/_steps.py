@@ -96,7 +96,9 @@ class Steps:
         Raises:
             BenchmarkError: Torch's own labels cannot be had, or the bundle is not the checkpoint's.
         """
-        counts = tuple(dict.fromkeys([self._all_threads, self._threads]))
+        counts: tuple[int, ...] = (self._threads,)
+        if set(measures) - {Measure.LATENCY}:
+            counts = tuple(dict.fromkeys([self._all_threads, self._threads]))
         commands = find_available(self._roster, self._models)
         latency: list[LatencyRow] = []
         throughput: list[ThroughputRow] = []
@@ -210,7 +212,7 @@ class Steps:
                         name,
                         case,
                         times[name],
-                        times.get(REFERENCES[contender.quality]),
+                        times.get(_reference(contender, answered)),
                         agreement=answered[name].agreement.label_agreement,
                         roof_ms=None if case.kind is Kind.OPEN else self._roof_ms(case, peak),
                     )
@@ -258,7 +260,7 @@ class Steps:
                     name,
                     corpus,
                     times[name],
-                    times.get(REFERENCES[contender.quality]),
+                    times.get(_reference(contender, answered)),
                     threads=count,
                     agreement=answered[name].agreement.label_agreement,
                     padding=padding_share(corpus.tokens, contender.batching),
@@ -328,6 +330,12 @@ class Steps:
             max_probability_difference=agreement.max_difference,
             versions=ENVIRONMENTS[contender.environment].versions(),
         )
+
+
+def _reference(contender: Contender, answered: Mapping[str, _Answered]) -> str:
+    """Name whom a contender is compared with; nobody, where that one's answers are wrong."""
+    name = REFERENCES[contender.quality]
+    return "" if name in answered and answered[name].agreement.wrong else name
 
 
 def _ask(team: Team, name: str, texts: Sequence[str], probability_texts: int) -> Answers:

@@ -13,6 +13,7 @@ from setfuse.runtime import Manifest
 from ._cases import make_cases, read_corpus
 from ._contenders import CONTENDERS, Models
 from ._environment import environment, noise, usable_cores, usage
+from ._environments import ENVIRONMENTS
 from ._errors import BenchmarkError
 from ._files import ROOT, check_writable
 from ._journal import Journal
@@ -86,26 +87,41 @@ def run(
         "bundle": [variant.file.sha256 for variant in manifest.variants],
         "corpus": hashlib.sha256("\0".join(corpus.texts).encode("utf-8", "surrogatepass")).hexdigest(),
         "cpu": environment()["cpu"],
+        "sources": _sources_hash(),
+        "environments": {name: environment.is_built for name, environment in ENVIRONMENTS.items()},
+        "labels": corpus.labels,
+        "train": None if models.train is None else models.train.read_text(encoding="utf-8"),
     }
-    journal = Journal(out / "journal.jsonl", asked, fresh=fresh)
-    steps = Steps(models, journal, corpus, plan=plan, named=named, threads=threads, limits=limits)
-    before, found = usage(), environment()
-    if journal.finished:
-        print(f"going on with an interrupted run: {journal.finished} steps were finished", file=sys.stderr)
-    measured = steps.measure(measures, make_cases(tokenizer, manifest.max_length, plan.lengths))
-    found |= noise(before, usage())
-    results = Results(
-        environment=found,
-        settings=settings,
-        model={"labels": list(manifest.labels), "provenance": dict(manifest.provenance)},
-        warnings=(*warnings_of(found, measured.rows), *((corpus.note,) if corpus.note else ())),
-        roof=measured.roof,
-        contenders=measured.contenders,
-        rows=measured.rows,
-        throughput=measured.throughput,
-        footprint=measured.footprint,
-    )
-    results.write(out / "results.json")
-    write_report(results, out)
-    journal.close()
+    with Journal(out / "journal.jsonl", asked, fresh=fresh) as journal:
+        if journal.dropped:
+            said = f"starting over: {journal.dropped} steps that were finished here are of other settings"
+            print(said, file=sys.stderr)
+        if journal.finished:
+            print(f"going on with an interrupted run: {journal.finished} steps were finished", file=sys.stderr)
+        steps = Steps(models, journal, corpus, plan=plan, named=named, threads=threads, limits=limits)
+        before, found = usage(), environment()
+        measured = steps.measure(measures, make_cases(tokenizer, manifest.max_length, plan.lengths))
+        found |= noise(before, usage()) | {"steps_of_an_interrupted_run": journal.finished}
+        results = Results(
+            environment=found,
+            settings=settings,
+            model={"labels": list(manifest.labels), "provenance": dict(manifest.provenance)},
+            warnings=(*warnings_of(found, measured.rows), *((corpus.note,) if corpus.note else ())),
+            roof=measured.roof,
+            contenders=measured.contenders,
+            rows=measured.rows,
+            throughput=measured.throughput,
+            footprint=measured.footprint,
+        )
+        results.write(out / "results.json")
+        write_report(results, out)
+        journal.complete()
     return results
+
+
+def _sources_hash() -> str:
+    """Give a hash of the code that a run measures and is measured with: a run does not go on with other code."""
+    made = hashlib.sha256()
+    for path in sorted([*(ROOT / "runtime").rglob("*.py"), *(ROOT / "benchmarks").rglob("*.py")]):
+        made.update(path.read_bytes())
+    return made.hexdigest()

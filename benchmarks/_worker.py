@@ -19,12 +19,10 @@ timed. Needs nothing but numpy and the contender.
 
 import argparse
 import contextlib
-import ctypes
 import importlib
 import json
 import os
 import resource
-import signal
 import sys
 import time
 from collections.abc import Callable
@@ -32,9 +30,9 @@ from pathlib import Path
 from typing import Any
 
 from ._contenders import CONTENDERS, Models, System
+from ._files import end_with_parent
 
 IDLE_SECONDS = 1.0
-_PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
@@ -66,7 +64,7 @@ def serve(load: Callable[[], System], threads: int) -> None:
         load: Loads it.
         threads: It may use so many processors from then on, however many threads it has started.
     """
-    _end_with_parent()
+    end_with_parent()
     # The answers have the real stdout for themselves; whatever a library prints goes to stderr.
     with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
@@ -76,12 +74,6 @@ def serve(load: Callable[[], System], threads: int) -> None:
         for line in sys.stdin:
             request = json.loads(line)
             print(json.dumps(_ANSWERS[request.pop("do")](system, **request)), file=answers, flush=True)
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process with its parent: one that is stopped would not see its stdin close."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _pin(processors: int) -> None:

@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         require_extra("bench", "benchmarks.card")
         found = measure(options.card, options.base, options.texts, options.out, fresh=options.fresh)
-    except (BenchmarkError, SetfuseError) as error:
+    except (BenchmarkError, SetfuseError, OSError) as error:
         print(f"benchmarks.card: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

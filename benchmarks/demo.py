@@ -37,7 +37,7 @@ def main() -> int:
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as the command line: waiting threads leave the processor to others
     try:
         _demo()
-    except (BenchmarkError, SetfuseError) as error:
+    except (BenchmarkError, SetfuseError, OSError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -215,7 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         require_extra("export", "benchmarks.parity")
         check_writable(options.out)
         rows = _measure_all(options)
-    except SetfuseError as error:
+    except (SetfuseError, OSError) as error:
         print(f"benchmarks.parity: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

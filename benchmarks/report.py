@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         results = Results.read(options.results)
         check_writable(out)
         write_report(results, out)
-    except BenchmarkError as error:
+    except (BenchmarkError, OSError) as error:
         print(f"benchmarks.report: {error}", file=sys.stderr)
         return 1
     print(summary(results))

@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stale = False
     try:
         found = tables()
-    except BenchmarkError as error:
+    except (BenchmarkError, OSError) as error:
         print(f"benchmarks.tables: {error}", file=sys.stderr)
         return 1
     for (path, name), table in found.items():

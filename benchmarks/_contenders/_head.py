@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks._files import whole_file
+
 
 @dataclass(frozen=True, slots=True)
 class Head:
@@ -29,7 +31,8 @@ class Head:
 
     def write(self, artefacts: Path) -> None:
         """Write `head.npz`."""
-        np.savez(artefacts / "head.npz", coef=self.coef, intercept=self.intercept, labels=np.asarray(self.names))
+        with whole_file(artefacts / "head.npz") as partial, partial.open("wb") as file:
+            np.savez(file, coef=self.coef, intercept=self.intercept, labels=np.asarray(self.names))
 
     def labels(self, embeddings: npt.ArrayLike) -> list[str]:
         """Give the label of each embedding (texts, dim)."""

@@ -71,3 +71,9 @@ def test_differences_are_over_all_texts_and_labels() -> None:
     assert found.mean_difference == pytest.approx(0.8 / 2000)
     assert found.max_difference == pytest.approx(0.4)
     assert found.wrong == ""
+
+
+def test_probabilities_of_other_labels_are_wrong() -> None:
+    found = compare(Answers(ORACLE.labels, np.ones((1000, 3))), ORACLE, TEXTS, Quality.SAME)
+
+    assert "expected probabilities of one shape" in found.wrong

@@ -238,6 +238,28 @@ def test_an_answer_cut_short_counts_as_death() -> None:
         worker.labels(["a"])
 
 
+@pytest.mark.parametrize("answer", ["no json", "[1]"])
+def test_what_is_no_answer_is_told(answer: str) -> None:
+    program = f"print('{{}}', flush=True); input(); print({answer!r}, flush=True); input()"
+
+    with (
+        Loaded([sys.executable, "-c", program], LIMITS) as worker,
+        pytest.raises(ContenderFailed, match="expected an ans"),
+    ):
+        worker.labels(["a"])
+
+
+def test_a_process_that_hangs_at_its_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_process, "END_S", 0.2)
+    program = "import os, time; print('{}', flush=True); input(); os.close(1); time.sleep(3600)"
+
+    with (
+        Loaded([sys.executable, "-c", program], LIMITS) as worker,
+        pytest.raises(ContenderFailed, match="its process ended with status -9"),
+    ):
+        worker.labels(["a"])
+
+
 def test_no_process_is_left_when_the_user_interrupts(started: list[int]) -> None:
     with pytest.raises(KeyboardInterrupt), loaded("Right"), loaded("Right"):
         raise KeyboardInterrupt

@@ -213,6 +213,19 @@ def test_the_ratio_is_the_median_over_the_rounds_of_the_ratios_within_a_round() 
     reference = [[1.0, 1.0, 9.0], [2.0, 2.0], [4.0]]
     own = [[2.0, 2.0, 2.0], [10.0, 10.0], [12.0, 12.0, 50.0]]  # 2, 5 and 3 times as long
 
-    row = latency_row("x", LENGTH, own, reference, agreement=1.0, roof_ms=None)
+    row = latency_row("x", LENGTH, own * 2, reference * 2, agreement=1.0, roof_ms=None)
 
-    assert (row.ratio, row.ratio_low, row.ratio_high) == (3.0, 2.0, 5.0)
+    assert row.ratio == 3.0
+    assert row.ratio_low is not None
+    assert row.ratio_high is not None
+    assert 2.0 <= row.ratio_low < 3.0 < row.ratio_high <= 5.0
+
+
+def test_real_texts_that_are_fewer_than_the_rounds_are_a_round_each() -> None:
+    diary: list[tuple[str, ...]] = []
+
+    closed = timed(CLOSED, {"a": StandIn("a", diary)}, rounds=10)
+    opened = timed(OPEN, {"a": StandIn("a", diary)}, rounds=10, closed_ms={"a": 1.0})
+
+    assert [len(times) for times in closed["a"]] == [1] * 5
+    assert [len(times) for times in opened["a"]] == [1] * 4

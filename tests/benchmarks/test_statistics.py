@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks._contenders import Batching
 from benchmarks._padding import padding_share
-from benchmarks._statistics import Ratio, ratio
+from benchmarks._statistics import MIN_ROUNDS, Ratio, ratio
 
 
 def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
@@ -20,18 +20,19 @@ def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
 
 
 def test_the_same_figures_give_the_same_interval() -> None:
-    own, reference = [1.0, 2.0, 4.0, 8.0], [1.0, 1.0, 1.0, 1.0]
+    own, reference = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0], [1.0] * 6
 
     assert ratio(own, reference) == ratio(own, reference)
-    assert ratio(own, reference).value == 3.0
+    assert ratio(own, reference).value == 6.0
 
 
 def test_rounds_that_all_say_the_same_have_an_interval_of_no_width() -> None:
-    assert ratio([3.0, 6.0, 9.0], [2.0, 4.0, 6.0]) == Ratio(1.5, 1.5, 1.5)
+    assert ratio([3.0, 6.0, 9.0] * 2, [2.0, 4.0, 6.0] * 2) == Ratio(1.5, 1.5, 1.5)
 
 
-def test_one_round_has_no_interval() -> None:
-    assert ratio([3.0], [2.0]) == Ratio(1.5, None, None)
+@pytest.mark.parametrize("rounds", [1, MIN_ROUNDS - 1])
+def test_few_rounds_have_no_interval(rounds: int) -> None:
+    assert ratio([3.0] * rounds, [2.0] * rounds) == Ratio(1.5, None, None)
 
 
 def test_nobody_to_compare_with_is_no_ratio() -> None:

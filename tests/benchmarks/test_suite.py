@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -287,3 +288,32 @@ def test_more_threads_than_processors_are_refused(models: Models, tmp_path: Path
     ):
         run(models, tmp_path / "out", PLAN, threads=999)
     assert not (tmp_path / "out").exists()
+
+
+def test_nobody_is_compared_with_a_variant_that_answers_wrongly(
+    field: Callable[..., None], models: Models, tmp_path: Path
+) -> None:
+    ours = "setfuse int8"
+    rounded = {name: fakes.contender(name, Quality.ROUNDED) for name in (ours, "peer")}
+    field({OURS: "Right", ORACLE: "Right", ours: "Wrong", "peer": "Right"}, **rounded)
+
+    results = run(models, tmp_path / "out", PLAN, measures=[Measure.LATENCY], only=[ours, "peer"], limits=LIMITS)
+
+    assert entrants(results)[ours].status is Status.STRUCK_OUT
+    assert {row.ratio for row in results.rows} == {None}
+
+
+def test_a_bundle_with_other_labels_is_refused_before_any_work(
+    tiny_bundle: Path, tiny_checkpoint: Path, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    manifest = json.loads((bundle / "bundle.json").read_text(encoding="utf-8"))
+    manifest["labels"][0] = "other"
+    (bundle / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
+
+    with pytest.raises(
+        BenchmarkError, match=r"expected the checkpoint's labels, .*: is the bundle of this checkpoint\?"
+    ):
+        find_models(bundle, tiny_checkpoint, artefacts=tmp_path / "artefacts")
+    assert not (tmp_path / "artefacts").exists()
