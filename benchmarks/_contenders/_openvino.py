@@ -15,8 +15,6 @@ from ._body import Body
 from ._contender import Models
 from ._padded import Batch, Padded
 
-CALIBRATION_TEXTS = 128
-
 
 class Openvino(Padded):
     """One text on all threads; many texts on a stream a thread."""
@@ -82,7 +80,7 @@ def quantize(models: Models, folder: Path) -> None:
     model = openvino.Core().read_model(models.artefacts / "openvino" / "model.xml")
     inputs = [port.any_name for port in model.inputs]
     rows = ROOT / "benchmarks" / "data" / "support_desk" / "train.jsonl"
-    texts = [json.loads(line)["text"] for line in rows.read_text(encoding="utf-8").splitlines()][:CALIBRATION_TEXTS]
+    texts = [json.loads(line)["text"] for line in rows.read_text(encoding="utf-8").splitlines()]
     tokenizer = Body.read(models.checkpoint).tokenizer()
 
     def feed(text: str) -> dict[str, npt.NDArray[np.int64]]:
