@@ -306,7 +306,7 @@ def test_an_engines_own_timeout_is_no_deadline(engine: Engine, make: Make) -> No
 
     async def scene() -> None:
         for timeout in (None, PATIENCE):
-            with pytest.raises(TimeoutError, match="^of the device$"):
+            with pytest.raises(TimeoutError, match=r"^of the device$"):
                 await batcher.answer(["1"], timeout)
 
     play(scene)
@@ -502,7 +502,7 @@ def test_a_tokenizer_that_fails_is_heard_of(engine: Engine, make: Make) -> None:
     engine.gate.set()
 
     async def scene() -> None:
-        with pytest.raises(BundleCorrupt, match="^text 0: no tokens of this$"):
+        with pytest.raises(BundleCorrupt, match=r"^text 0: no tokens of this$"):
             await batcher.answer(["unreadable"], None)
         assert await batcher.answer(["5"], None) == [[5]]
 
@@ -519,7 +519,7 @@ def test_a_text_that_the_tokenizer_fails_on_takes_no_neighbour_along(engine: Eng
         engine.gate.set()
         assert await first == [[0]]
         assert await good == [[2]]
-        with pytest.raises(BundleCorrupt, match="^text 1: no tokens of this$"):
+        with pytest.raises(BundleCorrupt, match=r"^text 1: no tokens of this$"):
             await bad
 
     play(scene)

@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
+import setfuse.runtime
 import setfuse.runtime._session as session_module
 from setfuse.runtime import (
     BundleCorrupt,
@@ -345,6 +346,10 @@ def test_a_very_long_text_has_the_tokens_of_the_whole(text: str, tiny_bundle: Pa
     for prompt in ("", "refund "):
         (ids,) = Tokenizer(definition, MAX_LENGTH, prompt).encode([text])
         assert ids.tolist() == whole.encode(prompt + text.replace("\ud800", "\ufffd")).ids
+
+
+def test_the_package_lists_all_that_it_gives() -> None:
+    assert set(setfuse.runtime.__all__) <= set(dir(setfuse.runtime))
 
 
 @pytest.mark.parametrize("blank", [" ", "\n", "\t", "\r", "\u00a0", "\u2003", "\u3000"], ids=ascii)

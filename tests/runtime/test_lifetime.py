@@ -290,6 +290,37 @@ def test_a_child_forked_while_threads_are_at_work_answers(tiny_bundle: Path) -> 
     assert run_script("if True:" + script, tiny_bundle).splitlines()[-1] == str([0] * 5)
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed")
+def test_a_child_forked_while_openvino_is_at_work_says_so(tiny_bundle: Path) -> None:
+    script = """
+    classifier = Classifier.load(sys.argv[1], threads=2, engine="openvino")
+    request = classifier._resident.model()._graph._compiled.create_infer_request()
+    running, go_on = threading.Event(), threading.Event()
+
+    class SlowRequest:
+        def infer(self, *arguments, **options):
+            running.set()
+            go_on.wait()
+            request.infer(*arguments, **options)
+
+        def __getattr__(self, name):
+            return getattr(request, name)
+
+    classifier._resident.model()._graph._idle.append(SlowRequest())
+    thread = threading.Thread(target=classifier, args=["a"])
+    thread.start()
+    running.wait()
+    code = in_child(lambda: classifier("a"))
+    go_on.set()
+    thread.join()
+    print(code, in_child(lambda: classifier("a")))
+    """
+    output = run_script("if True:" + script, tiny_bundle)
+
+    assert "UsageError engine: expected a process that was not forked while OpenVINO was at work" in output
+    assert output.splitlines()[-1] == "3 0"
+
+
 def test_a_child_does_not_take_another_bundle_for_its_own(own_bundle: Path) -> None:
     script = """
     classifier = Classifier.load(sys.argv[1])

@@ -228,7 +228,7 @@ def test_who_shares_a_run_with_it_is_answered(fails_on_login: Classifier) -> Non
 def fails_on_snow(own_bundle: Path) -> Classifier:
     """A classifier whose tokenizer fails on what it has no token for."""
     definition = json.loads((own_bundle / "tokenizer.json").read_bytes())
-    definition["model"]["unk_token"] = "[NOT THERE]"
+    definition["model"] |= {"unk_token": "[NOT THERE]"}
     return Classifier.load(replace_file(own_bundle, "tokenizer.json", json.dumps(definition).encode()))
 
 

@@ -40,7 +40,7 @@ class _Request(Future[Row]):
     """
 
     def __init__(
-        self, text: str, number: int, deadline: float, timeout: float, arrived: float, batcher: "Batcher"
+        self, text: str, number: int, batcher: "Batcher", *, deadline: float, timeout: float, arrived: float
     ) -> None:
         super().__init__()
         self.text = text
@@ -107,7 +107,8 @@ class Batcher:
             Overloaded: There is no room for the first of them.
             DeadlineExceeded: They were not all answered in time; those that were not begun never will be.
             ClassifierClosed: The classifier was closed before they were begun.
-            BundleCorrupt: The graph fails on a text; the message says on which.
+            BundleCorrupt: The tokenizer or the graph fails on a text; the message says on which.
+            TimeoutError: It is the engine's own.
             UsageError: `timeout` is no number of seconds.
         """
         if timeout is not None and not (is_number(timeout) and timeout >= 0):
@@ -125,10 +126,10 @@ class Batcher:
             raise DeadlineExceeded(_too_late(seconds)) from error
         return rows
 
-    async def _answer_part(self, texts: Sequence[str], first: int, deadline: float, timeout: float) -> list[Row]:
+    async def _answer_part(self, texts: Sequence[str], first: int, deadline: float, seconds: float) -> list[Row]:
         while True:
             try:
-                futures = self.submit(texts, first=first, deadline=deadline, timeout=timeout)
+                futures = self.submit(texts, first=first, deadline=deadline, timeout=seconds)
                 break
             except Overloaded:
                 if not first:
@@ -163,7 +164,8 @@ class Batcher:
         """
         now = time.monotonic()
         requests = [
-            _Request(text, number, deadline, timeout, now, self) for number, text in enumerate(texts, start=first)
+            _Request(text, number, self, deadline=deadline, timeout=timeout, arrived=now)
+            for number, text in enumerate(texts, start=first)
         ]
         with self.changed:
             if self._closing:
