@@ -458,8 +458,15 @@ def test_how_it_is_loaded_changes_no_answer(options: dict[str, Any], tiny_bundle
         pytest.param({"device": "gpu"}, "device: expected one of auto, cpu, cuda, got 'gpu'", id="device"),
         pytest.param({"device": "CPU"}, "device: expected one of auto, cpu, cuda, got 'CPU'", id="capitals"),
         pytest.param({"device": None}, "device: expected one of auto, cpu, cuda, got None", id="no device"),
-        pytest.param({"precision": "bf16"}, "precision: expected one of fp32, int8, fp16, got 'bf16'", id="precision"),
-        pytest.param({"precision": ""}, "precision: expected one of fp32, int8, fp16, got ''", id="empty precision"),
+        pytest.param(
+            {"precision": "fp8"}, "precision: expected one of bf16, fp32, int8, fp16, got 'fp8'", id="precision"
+        ),
+        pytest.param(
+            {"precision": ""}, "precision: expected one of bf16, fp32, int8, fp16, got ''", id="empty precision"
+        ),
+        pytest.param(
+            {"precision": ["int8"]}, "precision: expected one of bf16, fp32, int8, fp16, got ['int8']", id="a list"
+        ),
         pytest.param({"threads": 0}, "threads: expected a whole number from 1 to 256, got 0", id="no threads"),
         pytest.param({"threads": 1.5}, "threads: expected a whole number from 1 to 256, got 1.5", id="half a thread"),
         pytest.param({"threads": "2"}, "threads: expected a whole number from 1 to 256, got '2'", id="threads as text"),
