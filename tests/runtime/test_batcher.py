@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import time
+import weakref
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,7 +38,7 @@ class Engine:
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         if "unreadable" in texts:
-            raise RuntimeError("no tokens of this")
+            raise BundleCorrupt("no tokens of this")
         return [np.array([int(word) for word in text.split()], dtype=np.int64) for text in texts]
 
     def run(self, token_ids: Any, output: str, links: Any = ()) -> npt.NDArray[np.float32]:  # noqa: ARG002 - as a model's
@@ -298,7 +299,32 @@ def test_no_time_at_all_is_too_little(make: Make) -> None:
     play(scene)
 
 
-@pytest.mark.parametrize("timeout", [-1, float("nan"), True, "1", [1]], ids=repr)
+def test_an_engines_own_timeout_is_no_deadline(engine: Engine, make: Make) -> None:
+    engine.gate.set()
+    engine.fails_on = {1: TimeoutError("of the device")}
+    batcher = make()
+
+    async def scene() -> None:
+        for timeout in (None, PATIENCE):
+            with pytest.raises(TimeoutError, match=r"^of the device$"):
+                await batcher.answer(["1"], timeout)
+
+    play(scene)
+
+
+def test_a_later_part_that_is_too_late_is_told_its_callers_timeout(engine: Engine, make: Make) -> None:
+    batcher = make()
+    (blocker,) = batcher.submit(["0"])
+    assert engine.started.acquire(timeout=PATIENCE)
+    (late,) = batcher.submit(["1 1"], first=1, deadline=time.monotonic(), timeout=7)
+    engine.gate.set()
+
+    with pytest.raises(DeadlineExceeded, match="expected an answer within 7 s"):
+        late.result(PATIENCE)
+    assert blocker.result(PATIENCE) == [0]
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), True, "1", [1], 10**400], ids=lambda value: f"{value!r:.20}")
 def test_a_timeout_that_is_none_is_refused(timeout: Any, make: Make) -> None:
     batcher = make()
 
@@ -355,6 +381,34 @@ def test_many_texts_wait_for_room_once_they_are_begun(engine: Engine, make: Make
         assert [await filler for filler in fillers] == [[[14]]] * 4
 
     play(scene)
+    assert engine.counters.snapshot().rejected == 0
+
+
+def test_a_part_that_waits_for_room_is_not_counted_as_refused(
+    engine: Engine, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batcher = make(max_queue=4, max_wait_ms=0)
+    engine.gate.set()
+    submit, refused = batcher.submit, []
+
+    def full_at_first(texts: Sequence[str], *, first: int = 0, **arguments: Any) -> Any:
+        if first and len(refused) < 3:
+            refused.append(first)
+            monkeypatch.setattr(batcher, "_waiting", 4)
+            try:
+                return submit(texts, first=first, **arguments)
+            finally:
+                monkeypatch.undo()
+        return submit(texts, first=first, **arguments)
+
+    batcher.submit = full_at_first  # type: ignore[method-assign]
+
+    async def scene() -> None:
+        assert await batcher.answer(["1", "2"], None) == [[1], [2]]
+
+    play(scene)
+    assert refused == [1, 1, 1]
+    assert engine.counters.snapshot().rejected == 0
 
 
 # The end
@@ -448,7 +502,7 @@ def test_a_tokenizer_that_fails_is_heard_of(engine: Engine, make: Make) -> None:
     engine.gate.set()
 
     async def scene() -> None:
-        with pytest.raises(RuntimeError, match="no tokens of this"):
+        with pytest.raises(BundleCorrupt, match=r"^text 0: no tokens of this$"):
             await batcher.answer(["unreadable"], None)
         assert await batcher.answer(["5"], None) == [[5]]
 
@@ -456,18 +510,71 @@ def test_a_tokenizer_that_fails_is_heard_of(engine: Engine, make: Make) -> None:
     assert engine.counters.snapshot().waiting == 0
 
 
+def test_a_text_that_the_tokenizer_fails_on_takes_no_neighbour_along(engine: Engine, make: Make) -> None:
+    batcher = make()
+
+    async def scene() -> None:
+        first = await busy(batcher, engine)
+        good, bad = await ask(batcher, "1 1"), await ask(batcher, "2 2", "unreadable")
+        engine.gate.set()
+        assert await first == [[0]]
+        assert await good == [[2]]
+        with pytest.raises(BundleCorrupt, match=r"^text 1: no tokens of this$"):
+            await bad
+
+    play(scene)
+    assert engine.counters.snapshot().waiting == 0
+
+
+def test_a_thread_that_ends_on_an_error_lets_no_caller_hang(
+    engine: Engine, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batcher = make()
+    monkeypatch.setattr(engine, "encode", lambda texts: [np.array([0])] * (len(texts) - 1 or 1))
+
+    async def scene() -> None:
+        first = await busy(batcher, engine)
+        callers = [await ask(batcher, "1"), await ask(batcher, "2", "3")]
+        engine.gate.set()
+        assert await first == [[0]]
+        for caller in callers:
+            with pytest.raises(ValueError, match="zip"):
+                await caller
+        with pytest.raises(ClassifierClosed, match=r"has ended on an error: ValueError\(.*; load the bundle again"):
+            await batcher.answer(["4"], None)
+
+    play(scene)
+    batcher.close()
+    assert engine.counters.snapshot().waiting == 0
+
+
+def test_an_idle_thread_keeps_no_texts(engine: Engine, make: Make) -> None:
+    batcher = make()
+    engine.gate.set()
+    (request,) = batcher.submit(["1"])
+    assert request.result(PATIENCE) == [1]
+    answered = weakref.ref(request)
+    del request
+    patience = time.monotonic() + PATIENCE
+    while answered() is not None and time.monotonic() < patience:
+        time.sleep(0.001)  # the thread is about to wait
+
+    assert answered() is None
+
+
 @pytest.mark.parametrize(
     ("limits", "message"),
     [
         ({"max_wait_ms": -1}, "max_wait_ms: expected milliseconds from 0, got -1"),
         ({"max_wait_ms": float("nan")}, "max_wait_ms: expected milliseconds from 0, got nan"),
+        ({"max_wait_ms": 10**400}, f"max_wait_ms: expected milliseconds from 0, got {10**59}"),
         ({"max_wait_ms": None}, "max_wait_ms: expected milliseconds from 0, got None"),
         ({"max_batch_tokens": 0}, "max_batch_tokens: expected a whole number from 1, got 0"),
         ({"max_batch_tokens": 1.5}, "max_batch_tokens: expected a whole number from 1, got 1.5"),
         ({"max_queue": 0}, "max_queue: expected a whole number from 1, got 0"),
         ({"max_queue": True}, "max_queue: expected a whole number from 1, got True"),
     ],
-    ids=str,
+    ids=lambda value: f"{value!s:.60}",
 )
 def test_limits_out_of_range_are_refused(limits: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=f"^{message}$"):

@@ -24,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
+import setfuse.runtime
 import setfuse.runtime._session as session_module
 from setfuse.runtime import (
     BundleCorrupt,
@@ -333,6 +334,7 @@ def test_ten_megabytes_are_answered_as_their_beginning(classifier: Classifier) -
         pytest.param("parcel\n" * 10_000, id="lines"),
         pytest.param("\ud800 é\0" * 20_000, id="odd characters"),
         pytest.param("zzz! " * MAX_LENGTH * 20, id="a little too long"),
+        pytest.param("parcel\u3000" * 10_000, id="blanks of other scripts"),
     ],
 )
 def test_a_very_long_text_has_the_tokens_of_the_whole(text: str, tiny_bundle: Path) -> None:
@@ -344,6 +346,43 @@ def test_a_very_long_text_has_the_tokens_of_the_whole(text: str, tiny_bundle: Pa
     for prompt in ("", "refund "):
         (ids,) = Tokenizer(definition, MAX_LENGTH, prompt).encode([text])
         assert ids.tolist() == whole.encode(prompt + text.replace("\ud800", "\ufffd")).ids
+
+
+def test_the_package_lists_all_that_it_gives() -> None:
+    assert set(setfuse.runtime.__all__) <= set(dir(setfuse.runtime))
+
+
+@pytest.mark.parametrize("blank", [" ", "\n", "\t", "\r", "\u00a0", "\u2003", "\u3000"], ids=ascii)
+def test_a_long_text_is_cut_at_any_blank(blank: str, tiny_bundle: Path) -> None:
+    tokenizer = Tokenizer((tiny_bundle / "tokenizer.json").read_bytes(), MAX_LENGTH)
+
+    beginning = tokenizer._beginning(f"parcel{blank}" * 100_000)
+
+    assert len(beginning) < 100 * 64 * MAX_LENGTH
+    assert beginning.endswith("parcel")
+
+
+def test_a_bug_of_the_tokenizers_package_is_an_error_of_the_bundle(
+    tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class PanicException(BaseException):  # as the package's own: no Exception, and nowhere to import it from
+        pass
+
+    def raises(error: BaseException) -> Any:
+        def encode(_texts: object) -> Any:
+            raise error
+
+        return SimpleNamespace(encode=encode, encode_batch_fast=encode)
+
+    tokenizer = Tokenizer((tiny_bundle / "tokenizer.json").read_bytes(), MAX_LENGTH)
+    monkeypatch.setattr(tokenizer, "_tokenizer", raises(PanicException("index out of bounds")))
+    with pytest.raises(BundleCorrupt, match="the tokenizers package fails: index out of bounds"):
+        tokenizer.encode(["a"])
+    with pytest.raises(BundleCorrupt, match="the tokenizers package fails: index out of bounds"):
+        tokenizer.seen("a")
+    monkeypatch.setattr(tokenizer, "_tokenizer", raises(KeyboardInterrupt()))
+    with pytest.raises(KeyboardInterrupt):
+        tokenizer.encode(["a"])
 
 
 def test_a_hundred_thousand_empty_texts_are_answered(classifier: Classifier) -> None:
@@ -419,8 +458,15 @@ def test_how_it_is_loaded_changes_no_answer(options: dict[str, Any], tiny_bundle
         pytest.param({"device": "gpu"}, "device: expected one of auto, cpu, cuda, got 'gpu'", id="device"),
         pytest.param({"device": "CPU"}, "device: expected one of auto, cpu, cuda, got 'CPU'", id="capitals"),
         pytest.param({"device": None}, "device: expected one of auto, cpu, cuda, got None", id="no device"),
-        pytest.param({"precision": "bf16"}, "precision: expected one of fp32, int8, fp16, got 'bf16'", id="precision"),
-        pytest.param({"precision": ""}, "precision: expected one of fp32, int8, fp16, got ''", id="empty precision"),
+        pytest.param(
+            {"precision": "fp8"}, "precision: expected one of bf16, fp32, int8, fp16, got 'fp8'", id="precision"
+        ),
+        pytest.param(
+            {"precision": ""}, "precision: expected one of bf16, fp32, int8, fp16, got ''", id="empty precision"
+        ),
+        pytest.param(
+            {"precision": ["int8"]}, "precision: expected one of bf16, fp32, int8, fp16, got ['int8']", id="a list"
+        ),
         pytest.param({"threads": 0}, "threads: expected a whole number from 1 to 256, got 0", id="no threads"),
         pytest.param({"threads": 1.5}, "threads: expected a whole number from 1 to 256, got 1.5", id="half a thread"),
         pytest.param({"threads": "2"}, "threads: expected a whole number from 1 to 256, got '2'", id="threads as text"),

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Self
 
 import pytest
@@ -264,6 +265,32 @@ def test_predict_answers_each_line_of_stdin(
     done = run_apart("predict", tiny_bundle, "--json", stdin=stdin, **locale)
 
     assert_answers(done.documents(), [classifier(text) for text in texts])
+
+
+def test_whatever_ends_the_reading_of_stdin_is_heard_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Lines:
+        def __enter__(self) -> Iterator[str]:
+            yield "a parcel\n"
+            raise MemoryError("a line too long")
+
+        def __exit__(self, *exception: object) -> None:
+            pass
+
+    monkeypatch.setattr(cli, "open", lambda *_, **__: Lines(), raising=False)
+    read: queue.Queue[object] = queue.Queue()
+
+    def listen() -> None:
+        try:
+            for chunk in cli._lines_as_they_come():
+                read.put(chunk)
+        except MemoryError as error:
+            read.put(error)
+
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(fileno=lambda: 0))
+    threading.Thread(target=listen, daemon=True).start()
+
+    assert read.get(timeout=PATIENCE) == ["a parcel"]
+    assert isinstance(read.get(timeout=PATIENCE), MemoryError)
 
 
 def test_predict_repeats_each_line_of_stdin(tiny_bundle: Path) -> None:

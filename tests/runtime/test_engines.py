@@ -1,11 +1,14 @@
 """The same bundle in both engines: one interface, the same answers, clear words where an engine cannot be had."""
 
 import dataclasses
+import os
 import pickle
+import shutil
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +18,10 @@ from setfuse.runtime import BundleCorrupt, Classifier, MissingExtra, UsageError
 from setfuse.runtime.__main__ import main
 from setfuse.runtime._bundle import Bundle
 from setfuse.runtime._openvino import OpenvinoGraph
+from setfuse.runtime._processor import int8_is_fast
 from setfuse.runtime._variant import Tensor
+
+from .damage import change_manifest
 
 pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install openvino")
 
@@ -40,7 +46,15 @@ def bundle(tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return folder
 
 
-@pytest.mark.parametrize(("precision", "tolerance"), [("fp32", FP32_TOLERANCE), ("int8", INT8_TOLERANCE)])
+@pytest.mark.parametrize(
+    ("precision", "tolerance"),
+    [
+        ("fp32", FP32_TOLERANCE),
+        pytest.param(
+            "int8", INT8_TOLERANCE, marks=pytest.mark.skipif(not int8_is_fast(), reason="the processor has no VNNI")
+        ),
+    ],
+)
 def test_openvino_answers_as_onnxruntime_does(bundle: Path, precision: str, tolerance: float) -> None:
     ours = Classifier.load(bundle, precision=precision)
     theirs = Classifier.load(bundle, precision=precision, engine="openvino", threads=1)
@@ -126,6 +140,7 @@ def test_an_engine_that_is_not_installed_is_one_sentence(bundle: Path, monkeypat
         ({"engine": "tvm"}, "engine: expected one of onnxruntime, openvino, got 'tvm'"),
         ({"engine": "openvino", "threads": 0}, "threads: expected a whole number from 1 to 256, got 0"),
         ({"engine": "openvino", "threads": True}, "threads: expected a whole number from 1 to 256, got True"),
+        ({"engine": ["openvino"]}, "engine: expected one of onnxruntime, openvino, got ['openvino']"),
         ({"precision": "bf16"}, 'bf16 is the fp32 graph in OpenVINO, got engine="onnxruntime"; pass engine="openvino"'),
         ({"engine": "openvino", "precision": "fp8"}, "precision: expected one of bf16, fp32, int8, fp16, got 'fp8'"),
     ],
@@ -160,6 +175,77 @@ def test_bf16_is_for_processors_that_have_it(bundle: Path, flag: bool, monkeypat
     assert [hints["INFERENCE_PRECISION_HINT"] for hints in asked] == ["bf16", "f32"]
 
 
+@pytest.mark.parametrize("precision", ["int8", None])
+def test_int8_in_openvino_is_for_processors_with_vnni(
+    precision: str | None, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("setfuse.runtime._source.int8_is_fast", lambda: False)
+    if precision is None:  # and it is all there is
+        bundle = Path(shutil.copytree(bundle, tmp_path / "int8"))
+        change_manifest(bundle, lambda manifest: manifest.update(variants=manifest["variants"][1:]))
+
+    with pytest.raises(UsageError, match="precision: int8 in OpenVINO is for processors with VNNI"):
+        Classifier.load(bundle, engine="openvino", precision=precision)
+
+    assert Classifier.load(bundle, precision="int8").variant.precision == "int8"
+
+
+def test_without_vnni_openvino_takes_fp32_by_itself(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("setfuse.runtime._source.int8_is_fast", lambda: False)
+
+    assert Classifier.load(bundle, engine="openvino").variant.precision == "fp32"
+
+
+def test_the_callers_thread_stays_on_its_processors(bundle: Path) -> None:
+    before = os.sched_getaffinity(0)
+    classifier = Classifier.load(bundle, engine="openvino", precision="fp32", threads=1)
+    classifier(TEXTS)
+
+    assert os.sched_getaffinity(0) == before
+    assert classifier._resident.model()._graph._compiled.get_property("ENABLE_CPU_PINNING") is False  # type: ignore[attr-defined]
+
+
+def test_a_request_that_cannot_be_made_is_an_error_of_the_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuses(_self: object) -> object:
+        raise RuntimeError("no memory for that")
+
+    classifier = Classifier.load(bundle, engine="openvino", precision="fp32")
+    monkeypatch.setattr("openvino.CompiledModel.create_infer_request", refuses)
+
+    with pytest.raises(BundleCorrupt, match=r"model\.onnx: OpenVINO fails on token ids .*: no memory for that"):
+        classifier("late")
+
+
+def test_the_request_that_ran_last_runs_next(bundle: Path) -> None:
+    graph: Any = Classifier.load(bundle, engine="openvino", precision="fp32")._resident.model()._graph
+    requests = [graph._compiled.create_infer_request() for _ in range(3)]
+    graph._idle.extend(requests)
+
+    graph.run(np.array([[1, 2]]), ("probabilities",))
+
+    assert list(graph._idle) == requests
+    assert graph._request() is requests[-1]
+
+
+@pytest.mark.parametrize(
+    ("side", "change", "found"),
+    [
+        ("inputs", {"dtype": "int32"}, "'int64'"),
+        ("outputs", {"shape": ("batch", 4)}, "[None, 3]"),
+        ("outputs", {"shape": (2, 3)}, "[None, 3]"),
+    ],
+)
+def test_types_and_shapes_are_the_manifests(bundle: Path, side: str, change: dict[str, Any], found: str) -> None:
+    variant = next(variant for variant in Bundle(bundle, None).manifest.variants if variant.precision == "fp32")
+    first, *others = getattr(variant, side)
+    other: Any = dataclasses.replace(variant, **{side: (dataclasses.replace(first, **change), *others)})
+
+    with pytest.raises(BundleCorrupt, match=r"model\.onnx: expected .* as bundle\.json says, found") as error:
+        OpenvinoGraph(variant.file.read(bundle), other, threads=1, bf16=False)
+
+    assert found in str(error.value).partition("found")[2]
+
+
 def test_a_graph_that_is_not_the_manifests_is_refused(bundle: Path) -> None:
     manifest = Bundle(bundle, None).manifest
     variant = next(variant for variant in manifest.variants if variant.precision == "fp32")
@@ -168,7 +254,7 @@ def test_a_graph_that_is_not_the_manifests_is_refused(bundle: Path) -> None:
     with pytest.raises(BundleCorrupt, match=r"model\.onnx: OpenVINO refuses the graph"):
         OpenvinoGraph(data[: len(data) // 2], variant, threads=1, bf16=False)
     other = dataclasses.replace(variant, outputs=(*variant.outputs[:1], Tensor("other", "float", ("batch", 3))))
-    with pytest.raises(BundleCorrupt, match=r"model\.onnx: expected inputs .*other.* as bundle\.json says, found"):
+    with pytest.raises(BundleCorrupt, match=r"model\.onnx: expected .*other.* as bundle\.json says, found"):
         OpenvinoGraph(data, other, threads=1, bf16=False)
 
 

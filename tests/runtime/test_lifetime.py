@@ -1,6 +1,8 @@
 """A classifier in a service: shared by threads, closed, pickled, forked and spawned."""
 
+import asyncio
 import gc
+import importlib.util
 import os
 import pickle
 import shutil
@@ -8,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,6 +25,14 @@ from .kinds import make_multi_label
 
 PATIENCE = 120
 """Seconds after which what hangs is a failure."""
+
+ENGINES = [
+    "onnxruntime",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed"),
+    ),
+]
 
 
 def scores(classifier: Classifier) -> list[tuple[str | None, float]]:
@@ -103,6 +114,19 @@ def test_closing_frees_the_engines_threads(tiny_bundle: Path) -> None:
     gc.collect()
 
     assert tasks() == before
+
+
+def test_closing_frees_the_model_that_asyncios_callers_shared(tiny_bundle: Path) -> None:
+    classifier = Classifier.load(tiny_bundle, threads=2)
+    asyncio.run(classifier.aclassify("a"))
+    model = weakref.ref(classifier._resident.model())
+    classifier.close()
+    gc.collect()
+
+    assert model() is None
+    classifier.close()  # again
+    with pytest.raises(ClassifierClosed):
+        asyncio.run(classifier.aclassify("a"))
 
 
 # Pickles
@@ -195,11 +219,12 @@ def run_script(script: str, *arguments: object) -> str:
     return output
 
 
+@pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("threads", [1, 3])
-def test_a_forked_child_answers_as_its_parent_does(threads: int, tiny_bundle: Path) -> None:
+def test_a_forked_child_answers_as_its_parent_does(threads: int, engine: str, tiny_bundle: Path) -> None:
     script = """
     import asyncio
-    classifier = Classifier.load(sys.argv[1], threads=int(sys.argv[2]))
+    classifier = Classifier.load(sys.argv[1], threads=int(sys.argv[2]), engine=sys.argv[3])
     expected = answer(classifier)
     assert asyncio.run(classifier.aclassify("a")).label  # a thread that the child does not have
 
@@ -215,7 +240,18 @@ def test_a_forked_child_answers_as_its_parent_does(threads: int, tiny_bundle: Pa
     assert answer(classifier) == expected
     assert asyncio.run(classifier.aclassify("a")).label
     """
-    run_script("if True:" + script, tiny_bundle, threads)
+    run_script("if True:" + script, tiny_bundle, threads, engine)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_child_of_a_parent_that_has_not_answered_yet_answers(engine: str, tiny_bundle: Path) -> None:
+    script = """
+    classifier = Classifier.load(sys.argv[1], threads=3, engine=sys.argv[2])
+    assert in_child(lambda: None) == 0
+    assert in_child(lambda: answer(classifier)) == 0
+    assert len(answer(classifier)) == len(TEXTS)
+    """
+    run_script("if True:" + script, tiny_bundle, engine)
 
 
 @pytest.mark.parametrize("value", [None, "0"])
@@ -254,6 +290,37 @@ def test_a_child_forked_while_threads_are_at_work_answers(tiny_bundle: Path) -> 
     assert run_script("if True:" + script, tiny_bundle).splitlines()[-1] == str([0] * 5)
 
 
+@pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed")
+def test_a_child_forked_while_openvino_is_at_work_says_so(tiny_bundle: Path) -> None:
+    script = """
+    classifier = Classifier.load(sys.argv[1], threads=2, engine="openvino")
+    request = classifier._resident.model()._graph._compiled.create_infer_request()
+    running, go_on = threading.Event(), threading.Event()
+
+    class SlowRequest:
+        def infer(self, *arguments, **options):
+            running.set()
+            go_on.wait()
+            request.infer(*arguments, **options)
+
+        def __getattr__(self, name):
+            return getattr(request, name)
+
+    classifier._resident.model()._graph._idle.append(SlowRequest())
+    thread = threading.Thread(target=classifier, args=["a"])
+    thread.start()
+    running.wait()
+    code = in_child(lambda: classifier("a"))
+    go_on.set()
+    thread.join()
+    print(code, in_child(lambda: classifier("a")))
+    """
+    output = run_script("if True:" + script, tiny_bundle)
+
+    assert "UsageError engine: expected a process that was not forked while OpenVINO was at work" in output
+    assert output.splitlines()[-1] == "3 0"
+
+
 def test_a_child_does_not_take_another_bundle_for_its_own(own_bundle: Path) -> None:
     script = """
     classifier = Classifier.load(sys.argv[1])
@@ -265,13 +332,18 @@ def test_a_child_does_not_take_another_bundle_for_its_own(own_bundle: Path) -> N
     assert "BundleCorrupt" in run_script("if True:" + script, own_bundle)
 
 
-def test_a_closed_classifier_is_closed_in_a_child(tiny_bundle: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("asked", [False, True], ids=["not asked before", "asked before"])
+def test_a_closed_classifier_is_closed_in_a_child(asked: bool, engine: str, tiny_bundle: Path) -> None:
     script = """
-    classifier = Classifier.load(sys.argv[1])
+    import asyncio
+    classifier = Classifier.load(sys.argv[1], engine=sys.argv[2], threads=3)
+    if sys.argv[3] == "True":
+        asyncio.run(classifier.aclassify("a"))
     classifier.close()
     assert in_child(lambda: classifier("a")) == 3
     """
-    assert "ClassifierClosed" in run_script("if True:" + script, tiny_bundle)
+    assert "ClassifierClosed" in run_script("if True:" + script, tiny_bundle, engine, asked)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])

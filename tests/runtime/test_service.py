@@ -27,6 +27,7 @@ from setfuse.runtime import (
     Stats,
     UsageError,
 )
+from setfuse.runtime._counters import Counters
 from tests.models import LONG_TEXT, MAX_LENGTH, TEXTS
 
 from .damage import replace_file
@@ -223,6 +224,39 @@ def test_who_shares_a_run_with_it_is_answered(fails_on_login: Classifier) -> Non
     assert [type(answer) for answer in answers] == [Prediction, Prediction, BundleCorrupt, Prediction] * 5
 
 
+@pytest.fixture
+def fails_on_snow(own_bundle: Path) -> Classifier:
+    """A classifier whose tokenizer fails on what it has no token for."""
+    definition = json.loads((own_bundle / "tokenizer.json").read_bytes())
+    definition["model"] |= {"unk_token": "[NOT THERE]"}
+    return Classifier.load(replace_file(own_bundle, "tokenizer.json", json.dumps(definition).encode()))
+
+
+def test_the_text_that_the_tokenizer_fails_on_is_named(fails_on_snow: Classifier) -> None:
+    texts = ["refund", "late", "☃", "late"]
+    expected = r"^text 2: tokenizer\.json: the tokenizers package fails: .*; export the bundle again$"
+
+    for call in (fails_on_snow, fails_on_snow.predict, fails_on_snow.embed):
+        with pytest.raises(BundleCorrupt, match=expected):
+            call(texts)
+    with pytest.raises(BundleCorrupt, match=expected):
+        asyncio.run(fails_on_snow.classify_many(texts))
+    with pytest.raises(BundleCorrupt, match=r"^text 1026: "):
+        list(fails_on_snow.stream(["late"] * 1024 + texts))
+    with pytest.raises(BundleCorrupt, match="the tokenizers package fails"):
+        fails_on_snow.explain("☃")
+
+
+def test_who_is_tokenized_with_it_is_answered(fails_on_snow: Classifier) -> None:
+    async def scene() -> list[Any]:
+        asked = (fails_on_snow.aclassify(text) for text in ["refund", "late", "☃", "late"] * 5)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    answers = asyncio.run(scene())
+
+    assert [type(answer) for answer in answers] == [Prediction, Prediction, BundleCorrupt, Prediction] * 5
+
+
 # Counts, logs, spans
 
 
@@ -237,6 +271,24 @@ def test_what_is_done_is_counted(own: Classifier) -> None:
     assert 0 < stats.queue_seconds < 60
     with pytest.raises(AttributeError):
         stats.texts = 0  # type: ignore[misc]
+
+
+def test_what_is_counted_while_it_counts_does_not_hang() -> None:
+    """The garbage collector may end a coroutine in the middle of it, whose text then leaves the queue."""
+    counters = Counters()
+    counters.add(waiting=1)
+
+    class Amount(float):
+        def __radd__(self, other: float) -> float:
+            counters.add(cancelled=1)
+            return other + float(self)
+
+    thread = threading.Thread(target=lambda: counters.add(waiting=Amount(2)), daemon=True)
+    thread.start()
+    thread.join(10)
+
+    assert not thread.is_alive()
+    assert (counters.snapshot().waiting, counters.snapshot().cancelled) == (3, 1)
 
 
 def test_threads_count_together(own: Classifier) -> None:

@@ -19,6 +19,7 @@ from ._tracing import link_to_caller
 Row = list[float]
 
 _CLOSED = "the classifier was closed before the text was begun: expected no further call; load the bundle again"
+_BROKEN = "the thread that answers asyncio's callers has ended on an error: {!r:.200}; load the bundle again"
 
 _CLOCK_TICK = 0.001
 """Seconds by which asyncio's timers may be early."""
@@ -31,17 +32,21 @@ class _Request(Future[Row]):
         text: The text.
         number: Which of its caller's texts it is, for messages.
         deadline: When its caller stops waiting, on the clock of `time.monotonic`; infinite for never.
+        timeout: The seconds that its caller gave, for messages: parts of a call have their deadline in common.
         arrived: When it came.
         link: To its caller's span.
         place: Where it waits; None while it is being tokenized, and once it has left the queue.
         token_ids: Its tokens, once they are known.
     """
 
-    def __init__(self, text: str, number: int, deadline: float, arrived: float, batcher: "Batcher") -> None:
+    def __init__(
+        self, text: str, number: int, batcher: "Batcher", *, deadline: float, timeout: float, arrived: float
+    ) -> None:
         super().__init__()
         self.text = text
         self.number = number
         self.deadline = deadline
+        self.timeout = timeout
         self.arrived = arrived
         self.link = link_to_caller()
         self.place: dict[_Request, None] | None = None
@@ -81,6 +86,8 @@ class Batcher:
         self._new: dict[_Request, None] = {}
         self._by_length: dict[int, dict[_Request, None]] = {}
         self._waiting = 0
+        self._in_hand: list[_Request] = []
+        self._why_closed = _CLOSED
         self._closing = False
         self._refusing = False
         self._thread = threading.Thread(target=self._work, name="setfuse-batcher", daemon=True)
@@ -100,30 +107,33 @@ class Batcher:
             Overloaded: There is no room for the first of them.
             DeadlineExceeded: They were not all answered in time; those that were not begun never will be.
             ClassifierClosed: The classifier was closed before they were begun.
-            BundleCorrupt: The graph fails on a text; the message says on which.
+            BundleCorrupt: The tokenizer or the graph fails on a text; the message says on which.
+            TimeoutError: It is the engine's own.
             UsageError: `timeout` is no number of seconds.
         """
         if timeout is not None and not (is_number(timeout) and timeout >= 0):
             raise UsageError(f"timeout: expected seconds from 0, or None, got {timeout!r:.60}")
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        seconds = math.inf if timeout is None else float(timeout)
+        deadline = time.monotonic() + seconds
         rows: list[Row] = []
         try:
-            async with asyncio.timeout(None if timeout == math.inf else timeout):
+            async with asyncio.timeout(None if seconds == math.inf else seconds) as clock:
                 for start in range(0, len(texts), self._share):
-                    rows += await self._answer_part(texts[start : start + self._share], start, deadline)
-        except DeadlineExceeded:
-            raise
+                    rows += await self._answer_part(texts[start : start + self._share], start, deadline, seconds)
         except TimeoutError as error:
-            raise DeadlineExceeded(_too_late(timeout)) from error
+            if isinstance(error, DeadlineExceeded) or not clock.expired():  # the engine may raise one, too
+                raise
+            raise DeadlineExceeded(_too_late(seconds)) from error
         return rows
 
-    async def _answer_part(self, texts: Sequence[str], first: int, deadline: float) -> list[Row]:
+    async def _answer_part(self, texts: Sequence[str], first: int, deadline: float, seconds: float) -> list[Row]:
         while True:
             try:
-                futures = self.submit(texts, first=first, deadline=deadline)
+                futures = self.submit(texts, first=first, deadline=deadline, timeout=seconds)
                 break
             except Overloaded:
                 if not first:
+                    self._counters.add(rejected=len(texts))  # later parts ask again
                     raise
                 await asyncio.sleep(max(_CLOCK_TICK, self._limits.max_wait_ms / 1000))
         try:
@@ -134,13 +144,16 @@ class Batcher:
             for future in futures:  # of those that are done already this is without effect
                 future.cancel()
 
-    def submit(self, texts: Sequence[str], *, first: int = 0, deadline: float = math.inf) -> list[_Request]:
+    def submit(
+        self, texts: Sequence[str], *, first: int = 0, deadline: float = math.inf, timeout: float = math.inf
+    ) -> list[_Request]:
         """Put texts into the queue, all of them or none.
 
         Args:
             texts: Any strings.
             first: The number of the first, for messages.
             deadline: When they are no longer wanted, on the clock of `time.monotonic`.
+            timeout: The seconds that their caller gave, for messages.
 
         Returns:
             A future a text, of its scores. One that is cancelled before it is begun is not computed.
@@ -150,12 +163,14 @@ class Batcher:
             ClassifierClosed: The classifier was closed.
         """
         now = time.monotonic()
-        requests = [_Request(text, number, deadline, now, self) for number, text in enumerate(texts, start=first)]
+        requests = [
+            _Request(text, number, self, deadline=deadline, timeout=timeout, arrived=now)
+            for number, text in enumerate(texts, start=first)
+        ]
         with self.changed:
             if self._closing:
-                raise ClassifierClosed(_CLOSED)
+                raise ClassifierClosed(self._why_closed)
             if self._waiting + len(requests) > self._limits.max_queue:
-                self._counters.add(rejected=len(requests))
                 raise Overloaded(
                     f"expected room for {len(requests)} more in the queue, found {self._waiting} of at most "
                     f"{self._limits.max_queue} texts waiting; try again later, or load with a larger max_queue"
@@ -189,13 +204,38 @@ class Batcher:
     # What follows runs in the thread.
 
     def _work(self) -> None:
-        while self._wait_for_work():
-            self._tokenize()
-            batch, late = self._take()
-            for request in late:
-                request.set_exception(DeadlineExceeded(_too_late(request.deadline - request.arrived)))
-            if batch:
-                self._run(batch)
+        try:
+            while self._wait_for_work():
+                self._tokenize()
+                self._answer_a_batch()
+        except BaseException as error:  # noqa: BLE001 - no caller may wait for a thread that is gone
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        """Close, and tell whoever waits. What stands where in the queue can no longer be relied on."""
+        with self.changed:
+            self._closing = self._refusing = True
+            self._why_closed = _BROKEN.format(error)
+            queued = itertools.chain(self._new, *self._by_length.values())
+            left = [request for request in dict.fromkeys([*self._in_hand, *queued]) if not request.done()]
+            for request in left:
+                request.place = None
+                if not request.running():
+                    request.set_running_or_notify_cancel()
+            self._new.clear()
+            self._by_length.clear()
+            self._in_hand = []
+            self._enter(-self._waiting)
+        for request in left:
+            request.set_exception(error)
+
+    def _answer_a_batch(self) -> None:
+        batch, late = self._take()
+        for request in late:
+            request.set_exception(DeadlineExceeded(_too_late(request.timeout)))
+        if batch:
+            self._run(batch)
+        self._in_hand = []
 
     def _wait_for_work(self) -> bool:
         with self.changed:
@@ -203,23 +243,28 @@ class Batcher:
                 self.changed.wait()
             if not self._refusing:
                 return bool(self._new or self._by_length)
-            waiting = [*self._new, *itertools.chain.from_iterable(self._by_length.values())]
-            self._begin(waiting)
+            waiting = self._begin([*self._new, *itertools.chain.from_iterable(self._by_length.values())])
         for request in waiting:
             request.set_exception(ClassifierClosed(_CLOSED))
         return False
 
     def _tokenize(self) -> None:
         with self.changed:
-            new = list(itertools.islice(self._new, MAX_TEXTS_AT_ONCE))
-            for request in new:
+            self._in_hand = list(itertools.islice(self._new, MAX_TEXTS_AT_ONCE))
+            for request in self._in_hand:
                 self._put(request, None)
+        self._encode(self._in_hand)
+
+    def _encode(self, new: list[_Request]) -> None:
         try:
             encoded = self._model.tokenizer.encode([request.text for request in new])
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
+            if len(new) > 1:  # a text that the tokenizer fails on must not take its neighbours along
+                for request in new:
+                    self._encode([request])
+                return
             with self.changed:
-                left = [request for request in new if not request.cancelled()]
-                self._begin(left)
+                left = self._begin(new)
             for request in left:
                 request.set_exception(_named(error, request.number))
             return
@@ -239,19 +284,20 @@ class Batcher:
             in_turn = list(self._by_length[length])
             late = [request for request in in_turn if now >= request.deadline]
             batch = [request for request in in_turn if now < request.deadline][: self._most_texts(length)]
-            self._begin(late)
-            self._begin(batch)
+            self._in_hand = late + batch
+            late, batch = self._begin(late), self._begin(batch)
         waited = sum(now - request.arrived for request in batch)
         self._counters.add(queued=len(batch), queue_seconds=waited, expired=len(late))
         return batch, late
 
     def _next_length(self, now: float) -> int:
-        arrived = {length: next(iter(requests)).arrived for length, requests in self._by_length.items()}
+        # A list, as whatever the garbage collector ends in this thread may take requests out of the queue meanwhile.
+        arrived = {length: next(iter(requests)).arrived for length, requests in list(self._by_length.items())}
         oldest = min(arrived, key=lambda length: arrived[length])
         if now - arrived[oldest] >= self._limits.max_wait_ms / 1000:
             return oldest
         return max(
-            self._by_length,
+            list(self._by_length),
             key=lambda length: (min(len(self._by_length[length]), self._most_texts(length)), -arrived[length]),
         )
 
@@ -280,12 +326,13 @@ class Batcher:
 
     # The lock must be held for what follows.
 
-    def _begin(self, requests: list[_Request]) -> None:
-        """Take requests out of the queue; from now on they cannot be cancelled."""
-        for request in requests:
+    def _begin(self, requests: list[_Request]) -> list[_Request]:
+        """Take requests out of the queue; from now on they cannot be cancelled. Gives those that were not before."""
+        begun = [request for request in requests if request.set_running_or_notify_cancel()]
+        for request in begun:
             self._put(request, None)
-            request.set_running_or_notify_cancel()
-        self._enter(-len(requests))
+        self._enter(-len(begun))
+        return begun
 
     def _put(self, request: _Request, place: dict[_Request, None] | None) -> None:
         if request.place is not None:
@@ -305,5 +352,5 @@ def _named(error: BaseException, number: int) -> BaseException:
     return name_text(error, number) if isinstance(error, Exception) else error
 
 
-def _too_late(timeout: float | None) -> str:
+def _too_late(timeout: float) -> str:
     return f"expected an answer within {timeout:.3g} s, got none in time; what was not begun was dropped"

@@ -36,8 +36,14 @@ class Limits:
 
 
 def is_number(value: object) -> bool:
-    """Tell whether something is a number, numpy's included; true and false are none."""
-    return isinstance(value, Real) and not isinstance(value, bool)
+    """Tell whether something is a number that `float` takes, numpy's included; true and false are none."""
+    if not isinstance(value, Real) or isinstance(value, bool):
+        return False
+    try:
+        float(value)
+    except OverflowError:
+        return False
+    return True
 
 
 def plan_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

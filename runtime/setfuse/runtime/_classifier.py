@@ -160,6 +160,10 @@ class Classifier(AsyncCalls):
     ) -> list[str] | list[tuple[str, ...]]: ...
     @overload
     def predict(self, texts: Iterable[str], *, abstain: float) -> list[str | None]: ...
+    @overload
+    def predict(
+        self, texts: Iterable[str], *, abstain: float | None
+    ) -> list[str] | list[str | None] | list[tuple[str, ...]]: ...
     def predict(
         self, texts: Iterable[str], *, abstain: float | None = None, threshold: Threshold | None = None
     ) -> list[str] | list[str | None] | list[tuple[str, ...]]:

@@ -11,7 +11,7 @@ class Counters:
     """Counts under the names of `Stats`."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # what the garbage collector ends while it is held may count, too
         self._counts: dict[str, float] = {}
 
     def add(self, **amounts: float) -> None:

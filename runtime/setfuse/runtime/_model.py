@@ -52,12 +52,12 @@ class Model:
             float32 (texts, width of the output), rows in the order of `texts`.
 
         Raises:
-            BundleCorrupt: The graph fails on a text; the message says on which.
+            BundleCorrupt: The tokenizer or the graph fails on a text; the message says on which.
         """
         width = self._manifest.embedding_dim if output == EMBEDDING else len(self._manifest.labels)
         answers = np.empty((len(texts), width), dtype=np.float32)
         for start in range(0, len(texts), MAX_TEXTS_AT_ONCE):
-            token_ids = self.tokenizer.encode(texts[start : start + MAX_TEXTS_AT_ONCE])
+            token_ids = self._tokenize(texts[start : start + MAX_TEXTS_AT_ONCE], first + start)
             for batch in plan_batches([len(ids) for ids in token_ids], self._max_batch_tokens):
                 rows = self._named_run(
                     [token_ids[index] for index in batch], output, [first + start + i for i in batch]
@@ -90,6 +90,15 @@ class Model:
                 raise
         self.counters.add(texts=len(token_ids), tokens=tokens, batches=1)
         return rows
+
+    def _tokenize(self, texts: Sequence[str], first: int) -> list[npt.NDArray[np.int64]]:
+        try:
+            return self.tokenizer.encode(texts)
+        except SetfuseError as error:
+            if len(texts) == 1:
+                raise name_text(error, first) from error
+        # Which of them it was shows when each is alone.
+        return [self._tokenize([text], number)[0] for number, text in enumerate(texts, start=first)]
 
     def _named_run(
         self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, numbers: Sequence[int]

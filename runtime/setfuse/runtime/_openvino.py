@@ -1,7 +1,8 @@
 """Run one fused graph in OpenVINO."""
 
 import io
-import queue
+import os
+from collections import deque
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +13,37 @@ from ._errors import BundleCorrupt, MissingExtra, UsageError
 from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import openvino
+
+_TYPES = {"i64": "int64", "i32": "int32", "f32": "float"}
+"""OpenVINO's names of the element types that a manifest knows."""
+
+Interface = dict[str, tuple[str, list[int | None]]]
+"""Element type and shape of each input or output; None for an axis that varies."""
+
+
+class _Fork:
+    """What a forked child must know of its parent: OpenVINO's threads and locks are the whole process's.
+
+    Attributes:
+        running: One entry for each thread that is inside OpenVINO.
+        cut: Whether this process was forked while there was any: its locks may be held for ever.
+    """
+
+    def __init__(self) -> None:
+        self.running: set[object] = set()
+        self.cut = False
+
+    def after_in_child(self) -> None:
+        self.cut = self.cut or bool(self.running)
+        self.running = set()
+
+
+_FORK = _Fork()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_FORK.after_in_child)
 
 
 class OpenvinoGraph:
@@ -30,13 +61,19 @@ class OpenvinoGraph:
 
         Raises:
             MissingExtra: OpenVINO is not installed.
-            UsageError: `threads` is out of its range, or the graph is not for the CPU.
+            UsageError: `threads` is out of its range, the graph is not for the CPU, or this process was forked while
+                OpenVINO was at work.
             BundleCorrupt: OpenVINO refuses the file, or it is another graph than the manifest says.
         """
         check_threads(threads)
         if variant.target is not Target.CPU:
             raise UsageError(
                 f"engine: expected onnxruntime for the {variant} graph, got openvino, which runs cpu graphs"
+            )
+        if _FORK.cut:
+            raise UsageError(
+                "engine: expected a process that was not forked while OpenVINO was at work: here it would hang; fork "
+                'before or between the calls, start processes with "spawn", or take onnxruntime'
             )
         try:
             import openvino
@@ -45,20 +82,28 @@ class OpenvinoGraph:
                 'engine="openvino" needs openvino: pip install "setfuse[openvino]"; or leave the engine out'
             ) from error
         hints = {
+            "ENABLE_CPU_PINNING": False,  # the threads that call are not ours to pin
             "INFERENCE_NUM_THREADS": threads or available_cpus(),
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
         }
+        mark = object()
+        _FORK.running.add(mark)
         try:
             core = openvino.Core()
-            self._compiled = core.compile_model(core.read_model(io.BytesIO(model)), "CPU", hints)
+            graph = core.read_model(io.BytesIO(model))
+            self._compiled = core.compile_model(graph, "CPU", hints)
         except Exception as error:  # OpenVINO raises RuntimeError for whatever it is
             raise BundleCorrupt(f"{variant.file.file}: OpenVINO refuses the graph: {error}") from error
+        finally:
+            _FORK.running.discard(mark)
+        _check(graph, variant)
         self._file = variant.file.file
         self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in variant.inputs}
-        self._places = _places(self._compiled, variant)
-        self._idle: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+        self._places = {name: place for place, port in enumerate(self._compiled.outputs) for name in port.names}
+        # The one that ran last goes first: its memory is in the processor's caches.
+        self._idle: deque[openvino.InferRequest] = deque()
 
     def run(self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
         """Run one batch of texts that all have the same number of tokens.
@@ -76,36 +121,52 @@ class OpenvinoGraph:
         feeds = {INPUT_IDS: input_ids.astype(self._dtypes[INPUT_IDS], copy=False)}
         if ATTENTION_MASK in self._dtypes:
             feeds[ATTENTION_MASK] = np.ones_like(input_ids, dtype=self._dtypes[ATTENTION_MASK])
+        mark = object()
+        _FORK.running.add(mark)
         try:
-            request = self._idle.get_nowait()
-        except queue.Empty:
-            request = self._compiled.create_infer_request()
-        try:
-            request.infer(feeds)
-            # Copies: the next run of the request writes into the same memory.
-            return [request.get_output_tensor(self._places[name]).data.copy() for name in outputs]
+            request = self._request()
+            try:
+                request.infer(feeds, share_outputs=True)
+                # Copies: the next run of the request writes into the same memory.
+                return [request.get_output_tensor(self._places[name]).data.copy() for name in outputs]
+            finally:
+                self._idle.append(request)
         except Exception as error:  # as above
             raise BundleCorrupt(
                 f"{self._file}: OpenVINO fails on token ids of the shape {input_ids.shape}: {error}; "
                 "export the bundle again"
             ) from error
         finally:
-            self._idle.put(request)
+            _FORK.running.discard(mark)
+
+    def _request(self) -> "openvino.InferRequest":
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return self._compiled.create_infer_request()
 
 
-def _places(compiled: "openvino.CompiledModel", variant: Variant) -> dict[str, int]:
-    """Find the outputs by name.
+def _check(graph: "openvino.Model", variant: Variant) -> None:
+    """Compare the graph's inputs and outputs with the manifest's.
 
     Raises:
         BundleCorrupt: The graph is another than the manifest describes.
     """
-    inputs = {name for port in compiled.inputs for name in port.names}
-    places = {name: place for place, port in enumerate(compiled.outputs) for name in port.names}
-    wanted = {tensor.name for tensor in variant.inputs}
-    given = {tensor.name for tensor in variant.outputs}
-    if not wanted <= inputs or len(compiled.inputs) != len(wanted) or not given <= set(places):
-        raise BundleCorrupt(
-            f"{variant.file.file}: expected inputs {sorted(wanted)} and outputs {sorted(given)} as bundle.json says, "
-            f"found {sorted(inputs)} and {sorted(places)}"
-        )
-    return places
+    for promised, found in ((variant.inputs, graph.inputs), (variant.outputs, graph.outputs)):
+        expected: Interface = {
+            tensor.name: (tensor.dtype, [size if isinstance(size, int) else None for size in tensor.shape])
+            for tensor in promised
+        }
+        got = _interface(found)
+        if len(found) != len(expected) or any(got.get(name) != tensor for name, tensor in expected.items()):
+            raise BundleCorrupt(f"{variant.file.file}: expected {expected} as bundle.json says, found {got}")
+
+
+def _interface(ports: "Iterable[openvino.Output]") -> Interface:
+    """Describe inputs or outputs; one that has several names is there under each."""
+    found: Interface = {}
+    for port in ports:
+        kind = port.get_element_type().get_type_name()
+        shape = [None if axis.is_dynamic else axis.get_length() for axis in port.partial_shape]
+        found |= dict.fromkeys(port.names, (_TYPES.get(kind, kind), shape))
+    return found

@@ -91,6 +91,14 @@ class Resident:
             batcher, self._model = self._batcher, None
         if batcher is not None:
             batcher.close(finish=finish)
+            with self._lock:  # not before its thread has ended: until then a second call may still end it
+                self._batcher = None  # it has the model
+                self._drop_end()
+
+    def _drop_end(self) -> None:
+        if isinstance(self._end, weakref.finalize):
+            self._end.detach()
+        self._end = _nothing
 
     def _check_open(self) -> None:
         if self._closed:
@@ -98,14 +106,15 @@ class Resident:
 
     def after_fork(self) -> None:
         """Give up, in a forked child, what only the parent has: threads, and locks that they may have held."""
-        if self._model is not None:
-            # To free it would wait for threads of the engine that this process does not have.
-            import ctypes
+        for kept in (self._model, self._batcher):
+            if kept is not None:
+                # To free the model, or the batcher that has it, would wait for threads of the engine that this process
+                # does not have.
+                import ctypes
 
-            ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._model))
-            self._model = None
-        if isinstance(self._end, weakref.finalize):
-            self._end.detach()
+                ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+        self._model = None
+        self._drop_end()
         self._start_afresh()
 
 

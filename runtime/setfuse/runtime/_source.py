@@ -44,17 +44,23 @@ class Source:
         """Find the bundle and the graph.
 
         Raises:
-            UsageError: `device`, `precision` or `engine` is out of its range or not to be had, or `revision` is given
-                for a folder.
+            UsageError: `device`, `precision` or `engine` is out of its range or not to be had, the graph's precision is
+                not for the engine on this processor, or `revision` is given for a folder.
             BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
         """
         target = Target.CPU if self.device == "auto" else _choice(Target, "device", self.device, "auto")
         engine = _choice(Engine, "engine", self.engine)
         wanted = Precision.FP32 if self._bf16(engine) else None
-        if self.precision not in {None, BF16}:
-            wanted = _choice(Precision, "precision", str(self.precision), BF16)
+        if self.precision not in (None, BF16):  # no set: it may be unhashable
+            wanted = _choice(Precision, "precision", self.precision, BF16)
         bundle = Bundle(self.bundle, self.revision)
-        return bundle, bundle.manifest.variant(precision=wanted, target=target, int8_is_fast=int8_is_fast())
+        variant = bundle.manifest.variant(precision=wanted, target=target, int8_is_fast=int8_is_fast())
+        if engine is Engine.OPENVINO and variant.precision is Precision.INT8 and not int8_is_fast():
+            raise UsageError(
+                "precision: int8 in OpenVINO is for processors with VNNI: without, its sums of 8-bit products overflow "
+                'and the bundle\'s parity does not hold; pass precision="fp32" or engine="onnxruntime"'
+            )
+        return bundle, variant
 
     def at(self, bundle: Bundle) -> "Source":
         """Give the source of the very bundle that was found, whatever the working folder or the branch become."""
@@ -96,7 +102,7 @@ class Source:
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
-def _choice(kind: type[_Choice], name: str, value: str, *others: str) -> _Choice:
+def _choice(kind: type[_Choice], name: str, value: object, *others: str) -> _Choice:
     try:
         return kind(value)
     except ValueError as error:

@@ -15,7 +15,7 @@ class Stats:
         queued: Texts of asyncio's callers that left the queue to be answered.
         queue_seconds: How long these waited, all together, in seconds.
         waiting: Texts in the queue.
-        rejected: Texts that found it full.
+        rejected: Texts that were refused, as it was full; later texts of `classify_many` wait and do not count.
         cancelled: Texts whose callers gave up before they were begun.
         expired: Texts whose deadline passed before they were begun.
     """

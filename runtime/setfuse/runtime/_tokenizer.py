@@ -1,6 +1,7 @@
 """Texts to token ids, with the body's own tokenizer."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -8,6 +9,9 @@ import tokenizers
 
 from ._errors import BundleCorrupt
 from ._text import without_lone_surrogates
+
+_PANIC = "PanicException"
+"""What a library in Rust raises on its own bugs: a BaseException without a module to import it from."""
 
 _CHARACTERS_A_TOKEN = 64
 """Of a text with more than this, only a beginning is tokenized: ten megabytes cost no more than a page."""
@@ -44,9 +48,12 @@ class Tokenizer:
 
         Returns:
             One int64 array (length,) a text, each at most `max_length` long.
+
+        Raises:
+            BundleCorrupt: tokenizers fails on one of them.
         """
-        prompted = [self._prepared(text) for text in texts]
-        encodings = self._tokenizer.encode_batch_fast(prompted)
+        with _own_errors():
+            encodings = self._tokenizer.encode_batch_fast([self._prepared(text) for text in texts])
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
 
     def seen(self, text: str) -> int:
@@ -54,8 +61,12 @@ class Tokenizer:
 
         Args:
             text: Any string without lone surrogates.
+
+        Raises:
+            BundleCorrupt: tokenizers fails on it.
         """
-        offsets = self._tokenizer.encode(self._prepared(text)).offsets
+        with _own_errors():
+            offsets = self._tokenizer.encode(self._prepared(text)).offsets
         return max(0, max((end for _, end in offsets), default=0) - len(self._prompt))
 
     def _prepared(self, text: str) -> str:
@@ -64,11 +75,28 @@ class Tokenizer:
         return self._prompt + without_lone_surrogates(text)
 
     def _beginning(self, text: str) -> str:
-        """Cut a long text between words, not before twice as many tokens as count."""
+        """Cut a long text between words, not before twice as many tokens as count. One long word stays whole."""
         size = self._short
         while size < len(text):
-            beginning = text[: max(text.rfind(" ", 0, size), text.rfind("\n", 0, size), 0)]
-            if len(self._tokenizer.encode(self._prompt + without_lone_surrogates(beginning)).overflowing) > 1:
+            beginning, *cut = text[:size].rsplit(maxsplit=1) or [""]
+            if cut and len(self._tokenizer.encode(self._prompt + without_lone_surrogates(beginning)).overflowing) > 1:
                 return beginning
             size *= 4
         return text
+
+
+@contextlib.contextmanager
+def _own_errors() -> Iterator[None]:
+    """Make whatever tokenizers raises an error of ours: bare Exception, and, of its own bugs, a PanicException.
+
+    Raises:
+        BundleCorrupt: It raised one.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
+        raise BundleCorrupt(
+            f"tokenizer.json: the tokenizers package fails: {error}; export the bundle again"
+        ) from error

@@ -126,21 +126,10 @@ def _lines_as_they_come() -> Iterator[list[str]]:
     if sys.stdin is None:
         raise UsageError("expected TEXT arguments, or texts on standard input, but standard input is closed")
     descriptor = sys.stdin.fileno()
-    waiting: queue.Queue[str | OSError | None] = queue.Queue(MAX_LINES_WAITING)
+    waiting: queue.Queue[str | BaseException | None] = queue.Queue(MAX_LINES_WAITING)
 
-    def read() -> None:
-        end = None
-        try:
-            # Not sys.stdin's buffer: Python closes it at exit, and aborts when a thread still waits in it.
-            with open(descriptor, encoding="utf-8", errors="replace", newline="\n", closefd=False) as lines:
-                for line in lines:
-                    waiting.put(line.rstrip("\r\n"))
-        except OSError as error:
-            end = OSError(error.errno, error.strerror, "standard input")
-        waiting.put(end)
-
-    threading.Thread(target=read, daemon=True).start()
-    item: str | OSError | None = ""
+    threading.Thread(target=_read_lines, args=(descriptor, waiting), daemon=True).start()
+    item: str | BaseException | None = ""
     while isinstance(item, str):
         chunk = []
         item = waiting.get()
@@ -153,6 +142,22 @@ def _lines_as_they_come() -> Iterator[list[str]]:
             yield chunk
     if item is not None:
         raise item
+
+
+def _read_lines(descriptor: int, waiting: "queue.Queue[str | BaseException | None]") -> None:
+    """Put each line into the queue, and at the end, whatever it is, what ended it: None, or an error."""
+    end: BaseException | None = None
+    try:
+        # Not sys.stdin's buffer: Python closes it at exit, and aborts when a thread still waits in it.
+        with open(descriptor, encoding="utf-8", errors="replace", newline="\n", closefd=False) as lines:
+            for line in lines:
+                waiting.put(line.rstrip("\r\n"))
+    except OSError as error:
+        end = OSError(error.errno, error.strerror, "standard input")
+    except BaseException as error:  # noqa: BLE001 - who waits for lines must hear of it
+        end = error
+    finally:
+        waiting.put(end)
 
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
