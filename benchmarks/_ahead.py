@@ -38,8 +38,8 @@ class Lead:
 
     @property
     def tie(self) -> bool:
-        """Whether the confidence interval includes 1, or there were too few rounds for one."""
-        return self.low is None or self.high is None or self.low <= 1 <= self.high
+        """Whether the confidence interval includes 1."""
+        return self.low is not None and self.high is not None and self.low <= 1 <= self.high
 
 
 def find_leads(run: Run) -> list[Lead]:
@@ -109,7 +109,7 @@ def ahead(run: Run) -> Section:
         names = ", ".join(dict.fromkeys(lead.contender for lead in sure))
         same = f"Running the same model: {names}, in {len(sure)} case(s)"
         nobody = "Nobody, of the contenders that run the same model"
-        tied = f"; {len(ties)} tie(s), where the interval includes 1 or there were too few rounds for one"
+        tied = f"; {len(ties)} tie(s), where the interval includes 1"
         text.append(f"{same if sure else nobody}{tied if ties else ''}.")
     if others:
         names = ", ".join(dict.fromkeys(lead.contender for lead in others))
@@ -128,9 +128,9 @@ def ahead(run: Run) -> Section:
 
 
 def _line(lead: Lead) -> Line:
-    verdict = lead.gain
-    if lead.tie:
-        verdict = "a tie: too few rounds" if lead.low is None else "a tie: the interval includes 1"
+    verdict = "a tie: the interval includes 1" if lead.tie else lead.gain
+    if lead.low is None:
+        verdict += "; too few rounds for an interval"
     ratio = Cell(interval(lead.ratio, lead.low, lead.high), lead.ratio)
     model = "; another model" if lead.other_model else ""
     cells = (Cell(lead.where), Cell(lead.theirs), Cell(lead.ours), Cell(lead.reference), ratio, Cell(verdict + model))

@@ -9,6 +9,7 @@ from typing import Any
 
 from setfuse.export._supported import supported_tables
 
+from ._ahead import ahead
 from ._document import note
 from ._errors import BenchmarkError
 from ._files import ROOT, read_json, whole_file
@@ -68,7 +69,7 @@ def peers_table(results: Results) -> str:
         name = escaped(entrant.contender)
         cells = [*_latencies(run, entrant, [case.case for case in lengths]), *_answers(run, entrant, most)]
         lines.append(_line([f"**{name}**" if entrant.contender in run.ours else name, *cells]))
-    return "\n".join([*lines, "", *_notes(results)]).rstrip()
+    return "\n".join([*lines, "", *_notes(run)]).rstrip()
 
 
 def _latencies(run: Run, entrant: Entrant, cases: Sequence[str]) -> list[str]:
@@ -96,12 +97,16 @@ def _answers(run: Run, entrant: Entrant, threads: int | None) -> list[str]:
     return cells
 
 
-def _notes(results: Results) -> list[str]:
-    """Say what the ratio is, and give the reason of everyone who was struck out, failed, or is another model."""
+def _notes(run: Run) -> list[str]:
+    """Say what the ratio is, who is ahead, and the reason of everyone struck out, failed, or of another model."""
+    results = run.results
     environment, threads = results.environment, results.settings["threads"]
     cpu, day = escaped(str(environment.get("cpu"))), escaped(str(environment.get("time"))[:10])
     ratio = "Ratio: how many times as long as setfuse's variant of the same quality; below 1, the contender is ahead."
     lines = [f"Medians, {threads} thread{'s' * (threads > 1)}, {cpu}, {day}. {ratio}"]
+    lines += ["", f"Who is ahead of setfuse, in all that was timed: {escaped(ahead(run).text[0])}"]
+    for warning in results.warnings:
+        lines += ["", f"Warning: {escaped(warning)}."]
     for entrant in results.contenders:
         said = note(entrant, whole=True)
         if said:
