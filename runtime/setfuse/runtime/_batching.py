@@ -37,7 +37,7 @@ class Limits:
 
 def is_number(value: object) -> bool:
     """Tell whether something is a number that `float` takes, numpy's included; true and false are none."""
-    if not isinstance(value, Real) or isinstance(value, bool):
+    if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:
         float(value)

@@ -103,8 +103,7 @@ _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 def _choice(kind: type[_Choice], name: str, value: object, *others: str) -> _Choice:
-    try:
-        return kind(value)
-    except ValueError as error:
-        expected = ", ".join([*others, *kind])
-        raise UsageError(f"{name}: expected one of {expected}, got {value!r}") from error
+    found = next((each for each in kind if each == value), None)
+    if found is None:
+        raise UsageError(f"{name}: expected one of {', '.join([*others, *kind])}, got {value!r}")
+    return found
