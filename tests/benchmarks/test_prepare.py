@@ -1,6 +1,7 @@
 """Preparations: made once, whole or not at all, in order; failures are reasons."""
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -93,12 +94,15 @@ def test_an_interrupt_leaves_neither_processes_nor_half_a_folder(models: Models)
         wait_until(lambda: file.exists() and bool(file.read_text()))
         os.kill(os.getpid(), 2)
 
-    interrupter = threading.Thread(target=interrupt)
-    interrupter.start()
-    with pytest.raises(KeyboardInterrupt):
-        prepare("endless", models=models)
-
-    interrupter.join()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
+    try:
+        interrupter = threading.Thread(target=interrupt)
+        interrupter.start()
+        with pytest.raises(KeyboardInterrupt):
+            prepare("endless", models=models)
+        interrupter.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
     wait_until(lambda: not is_there(int(file.read_text())))
     assert left(models) == ["child", "endless.log"]
 
