@@ -180,7 +180,8 @@ def test_an_interrupt_ends_with_one_line_that_says_how_to_go_on(
 
     monkeypatch.setattr("benchmarks._models.find_models", interrupted)
 
-    assert one_line(status=130) == "benchmarks.latency: interrupted; the same command goes on where it was"
+    expected = "interrupted; the same command, without --fresh, goes on where it was"
+    assert one_line(status=130) == f"benchmarks.latency: {expected}"
 
 
 @pytest.mark.parametrize(

@@ -201,8 +201,8 @@ def test_the_model_answers_as_the_bundle_does(pair: Path, tmp_path: Path) -> Non
 
     (found,) = session.run(["probabilities"], {name: given[name] for name in names})
 
-    classifier = Classifier.load(pair, precision="fp32")
-    expected = [classifier._session.run(row[None], ("probabilities",))[0][0] for row in (ids[0], ids[1, :3])]
+    graph = Classifier.load(pair, precision="fp32")._resident.model()._graph
+    expected = [graph.run(row[None], ("probabilities",))[0][0] for row in (ids[0], ids[1, :3])]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
