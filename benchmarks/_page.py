@@ -200,7 +200,7 @@ def _link(section: Section) -> str:
 
 def _json(results: Results) -> bytes:
     found = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(results)}
-    return (json.dumps(found, ensure_ascii=False, indent=2) + "\n").encode()
+    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _data(content: bytes, kind: str) -> str:
