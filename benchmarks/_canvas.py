@@ -158,15 +158,7 @@ def label_ends(
             fontsize=8.5,
             color=style.color,
             fontweight=style.weight,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style.color,
-                "linewidth": 0.6,
-                "alpha": 0.6,
-                "shrinkA": 1,
-                "shrinkB": 3,
-                "relpos": (0, 0.5),
-            },
+            arrowprops=_leader(style, 1, (0, 0.5)),
             annotation_clip=False,
         )
 
@@ -199,18 +191,22 @@ def label_points(
             fontsize=8.5,
             color=style.color,
             fontweight=style.weight,
-            arrowprops={
-                "arrowstyle": "-",
-                "color": style.color,
-                "linewidth": 0.6,
-                "alpha": 0.6,
-                "shrinkA": 0,
-                "shrinkB": 3,
-                "relpos": (min(max((x - box.left) / box.width, 0), 1), 0 if box.bottom > y else 1),
-            },
+            arrowprops=_leader(style, 0, (min(max((x - box.left) / box.width, 0), 1), 0 if box.bottom > y else 1)),
             zorder=8,
             bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.6},
         )
+
+
+def _leader(style: Style, gap: float, start: tuple[float, float]) -> dict[str, Any]:
+    """Give the line from a label to what it names.
+
+    Args:
+        style: Of what is named.
+        gap: Between the label and the line, in points.
+        start: Where on the label it begins, as shares of its width and height.
+    """
+    line = {"arrowstyle": "-", "color": style.color, "linewidth": 0.6, "alpha": 0.6}
+    return {**line, "shrinkA": gap, "shrinkB": 3, "relpos": start}
 
 
 def _size(figure: "Figure", text: str, style: Style) -> tuple[float, float]:

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from ._cases import BATCH
-from ._contenders import Batching
+from ._contenders import BATCH_SIZE, Batching
 
 
 def padding_share(tokens: Sequence[int], batching: Batching) -> float:
@@ -16,6 +15,6 @@ def padding_share(tokens: Sequence[int], batching: Batching) -> float:
     if batching in (Batching.EQUAL, Batching.NONE):
         return 0.0
     order = sorted(tokens, reverse=True) if batching is Batching.SORTED else list(tokens)
-    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    batches = [order[start : start + BATCH_SIZE] for start in range(0, len(order), BATCH_SIZE)]
     computed = sum(len(batch) * max(batch) for batch in batches)
     return 1 - sum(order) / computed

@@ -1,14 +1,13 @@
 """A run as one HTML page: everything inside, so that it opens from disk, without a server or network."""
 
 import base64
-import dataclasses
 import json
 from collections.abc import Sequence
 from html import escape
 
 from ._canvas import Plot
 from ._document import Cell, Line, Section, Table
-from ._results import SCHEMA_VERSION, Results
+from ._results import Results
 from ._sections import opening, sections, title
 
 # The browser itself is told to load nothing from anywhere.
@@ -199,8 +198,7 @@ def _link(section: Section) -> str:
 
 
 def _json(results: Results) -> bytes:
-    found = {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(results)}
-    return json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+    return json.dumps(results.to_json(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def _data(content: bytes, kind: str) -> str:

@@ -204,7 +204,11 @@ class Results:
 
     def write(self, path: Path) -> None:
         """Write the file, whole or not at all."""
-        write_json(path, {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)})
+        write_json(path, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the run as `json.dump` takes it."""
+        return {"schema_version": SCHEMA_VERSION, **dataclasses.asdict(self)}
 
     @classmethod
     def read(cls, path: Path) -> "Results":

@@ -80,15 +80,16 @@ def run(
         "texts_source": corpus.source,
     }
     named = [name for name in CONTENDERS if name in only]
+    found = environment()
     asked = {
         **settings,
         "contenders": named,
         "artefacts": str(models.artefacts),
         "bundle": [variant.file.sha256 for variant in manifest.variants],
         "corpus": hashlib.sha256("\0".join(corpus.texts).encode("utf-8", "surrogatepass")).hexdigest(),
-        "cpu": environment()["cpu"],
+        "cpu": found["cpu"],
         "sources": _sources_hash(),
-        "environments": {name: environment.is_built for name, environment in ENVIRONMENTS.items()},
+        "environments": {name: one.is_built for name, one in ENVIRONMENTS.items()},
         "labels": corpus.labels,
         "train": None if models.train is None else models.train.read_text(encoding="utf-8"),
     }
@@ -99,7 +100,7 @@ def run(
         if journal.finished:
             print(f"going on with an interrupted run: {journal.finished} steps were finished", file=sys.stderr)
         steps = Steps(models, journal, corpus, plan=plan, named=named, threads=threads, limits=limits)
-        before, found = usage(), environment()
+        before = usage()
         measured = steps.measure(measures, make_cases(tokenizer, manifest.max_length, plan.lengths))
         found |= noise(before, usage()) | {"steps_of_an_interrupted_run": journal.finished}
         results = Results(

@@ -12,13 +12,13 @@ from setfuse.runtime import Classifier, Evaluation, SetfuseError, Variant, evalu
 
 from ._contenders import ORACLE
 from ._errors import BenchmarkError
+from ._files import ROOT
 from ._models import find_models
 from ._plan import QUICK, Measure
 from ._report import summary
 from ._results import Results
 from ._suite import run
 
-ROOT = Path(__file__).resolve().parent.parent
 DATA = Path(__file__).resolve().parent / "data" / "support_desk"
 OUT = ROOT / "build" / "demo"
 # A step is cheaper a pair in a large batch, and past sixty of them the accuracy hardly moves.

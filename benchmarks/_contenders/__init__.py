@@ -1,9 +1,10 @@
 """Everyone a user could pick: a line each, in the order of the tables."""
 
-from ._contender import Batching, Contender, Device, Models, Preparation, Quality, System
+from ._contender import BATCH_SIZE, Batching, Contender, Device, Models, Preparation, Quality, System
 from ._head import Head
 
 __all__ = [
+    "BATCH_SIZE",
     "CONTENDERS",
     "ORACLE",
     "PREPARATIONS",

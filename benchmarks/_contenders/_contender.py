@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+BATCH_SIZE = 32
+"""Texts that peers put into one call of their engine, as sentence-transformers has it."""
+
 
 class Quality(StrEnum):
     """What its maker promises of the answers, and so how many of torch's labels it must give."""
@@ -21,7 +24,7 @@ class Quality(StrEnum):
 
 
 class Batching(StrEnum):
-    """How it puts texts of different lengths into one call of its engine, 32 at a time."""
+    """How it puts texts of different lengths into one call of its engine, `BATCH_SIZE` at a time."""
 
     EQUAL = "equal lengths"
     SORTED = "sorted, padded"

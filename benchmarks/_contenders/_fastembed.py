@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._body import Body
-from ._contender import Models, System
+from ._contender import BATCH_SIZE, Models, System
 from ._head import Head
 
 
@@ -43,4 +43,4 @@ class Fastembed(System):
         return self._head.probabilities(self._embed(texts))
 
     def _embed(self, texts: list[str]) -> npt.NDArray[np.float32]:
-        return np.stack(list(self._embedding.embed(texts, batch_size=32)))
+        return np.stack(list(self._embedding.embed(texts, batch_size=BATCH_SIZE)))

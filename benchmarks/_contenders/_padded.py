@@ -8,10 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ._body import Body
-from ._contender import Models, System
+from ._contender import BATCH_SIZE, Models, System
 from ._head import Head
-
-BATCH_SIZE = 32
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._contender import Models, System
+from ._contender import BATCH_SIZE, Models, System
 from ._head import Head
 
 
@@ -57,9 +57,9 @@ class SetFitOnnx(System):
 
     def _run(self, texts: list[str]) -> list[Any]:
         found = []
-        for start in range(0, len(texts), 32):
+        for start in range(0, len(texts), BATCH_SIZE):
             inputs = self._tokenizer(
-                texts[start : start + 32],
+                texts[start : start + BATCH_SIZE],
                 padding=True,
                 truncation=True,
                 return_attention_mask=True,
