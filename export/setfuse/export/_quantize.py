@@ -97,7 +97,7 @@ def _observe(encoder: Encoder, checkpoint: Checkpoint, recorder: _Recorder, text
     model = graph.model(
         name="calibration",
         inputs=[tensor_info("input_ids", INT64, ("batch", "sequence"))],
-        outputs=[tensor_info(value, FLOAT, ("batch", f"{value}.length", f"{value}.width")) for value in values],
+        outputs=[tensor_info(value, FLOAT, (f"{value}.tokens", f"{value}.width")) for value in values],
         metadata={},
     )
     options = onnxruntime.SessionOptions()
@@ -110,7 +110,7 @@ def _observe(encoder: Encoder, checkpoint: Checkpoint, recorder: _Recorder, text
     highest: dict[str, npt.NDArray[np.float32]] = {}
     for encoding in tokenizer.encode_batch([checkpoint.prompt + text for text in texts]):
         for value, array in zip(values, session.run(values, {"input_ids": np.asarray([encoding.ids])}), strict=True):
-            low, high = array.min(axis=(0, 1)), array.max(axis=(0, 1))
+            low, high = array.min(axis=0), array.max(axis=0)
             lowest[value] = np.minimum(lowest.get(value, low), low)
             highest[value] = np.maximum(highest.get(value, high), high)
     return {name: Range(lowest[value], highest[value]) for name, value in recorder.inputs.items()}
