@@ -44,8 +44,9 @@ def add_encoder(
 
 def _add_shape_by_text(graph: GraphBuilder, input_ids: str) -> str:
     """Add the shape that token embeddings have by text: batch, sequence, and whatever their width is."""
-    shape, width = graph.node("Shape", [input_ids], "by_text.tokens"), graph.constant("by_text.width", [-1], np.int64)
-    return graph.node("Concat", [shape, width], "by_text", axis=0)
+    tokens = graph.node("Shape", [input_ids], "embeddings.tokens")
+    any_width = graph.constant("embeddings.any_width", [-1], np.int64)
+    return graph.node("Concat", [tokens, any_width], "embeddings.by_text", axis=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +127,8 @@ class _Writer:
         total = graph.node("Add", [words, self._add_positions(input_ids)], "embeddings.sum")
         embeddings = graph.layer_norm(total, "embeddings.norm", encoder.embedding_norm, self.layout.dtype)
         if self.layout.flat:
-            shape = graph.constant("embeddings.flat", [-1, encoder.words.shape[1]], np.int64)
-            embeddings = graph.node("Reshape", [embeddings, shape], "embeddings")
+            shape = graph.constant("embeddings.flat.shape", [-1, encoder.words.shape[1]], np.int64)
+            embeddings = graph.node("Reshape", [embeddings, shape], "embeddings.flat")
         if encoder.projection is None:
             return embeddings
         return self.layout.add_linear(graph, embeddings, "embeddings.projection", encoder.projection)

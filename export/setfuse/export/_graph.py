@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ._encoder import Norm
 
 OPSET = 20
-"""Newest opset that onnxruntime-gpu takes, and the first with a standard Gelu."""
+"""The first with a standard Gelu; a graph that needs a newer operator says so."""
 
 IR_VERSION = 10
 """onnxruntime-gpu lags the CPU package; onnx itself writes a newer one by default."""
@@ -77,7 +77,7 @@ class GraphBuilder:
         return self.node("LayerNormalization", [x, *constants], name, axis=-1, epsilon=norm.epsilon)
 
     def use_domain(self, domain: str, version: int) -> None:
-        """Declare the operators of a domain other than the standard one."""
+        """Declare the operators of a domain, of a version or a newer one; the standard domain has no name."""
         self._opsets[domain] = max(version, self._opsets.get(domain, 1))
 
     def uses_domain(self, domain: str) -> bool:
@@ -105,8 +105,7 @@ class GraphBuilder:
         self._nodes += graph.node
         self._constants |= {constant.name: constant for constant in graph.initializer}
         for opset in model.opset_import:
-            if opset.domain not in {"", "ai.onnx"}:
-                self.use_domain(opset.domain, opset.version)
+            self.use_domain("" if opset.domain == "ai.onnx" else opset.domain, opset.version)
         return {output.name: prefix + output.name for output in model.graph.output}
 
     @contextlib.contextmanager

@@ -16,7 +16,6 @@ from setfuse.export._errors import GraphError
 from ._parts import ModelPart, PartFinder
 
 _LENGTHS = (8, 16, 24)
-_QKV = "MultiHeadAttention"
 _PRODUCTS = {
     "MatMul",
     "Gemm",
@@ -26,7 +25,7 @@ _PRODUCTS = {
     "FusedGemm",
     "MatMulIntegerToFloat",
     "DynamicQuantizeMatMul",
-    _QKV,
+    "MultiHeadAttention",
     "Attention",
 }
 """Operators with a matrix product in them. Of the other fused ones (SkipLayerNormalization, BiasGelu) none has any."""
@@ -96,22 +95,29 @@ def _shapes(path: Path, products: Sequence[onnx.NodeProto], length: int) -> dict
     names = {
         name
         for node in products
-        for name in (node.input[0], *(node.input[2:3] if node.op_type == _QKV else ()), node.output[0])
+        for name in (node.input[0], *(node.input[2:3] if _has_query_key_value(node) else ()), node.output[0])
     }
     values: dict[str, Any] = run_exposed(graph, Batch(ids, ids, 0 * ids), choices[0], names)
     return {name: np.shape(value) for name, value in values.items()}
 
 
 def _of_product(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
-    if node.op_type == _QKV and len(node.input) > 2 and node.input[2]:  # noqa: PLR2004 - q, k and v
+    if _has_query_key_value(node):
         (batch, queries, width), (_, keys, value_width) = (shapes[node.input[place]] for place in (0, 2))
         return batch * queries * keys * (width + value_width)
-    if node.op_type == "Attention" and node.domain:  # com.microsoft's: the linears of q, k and v are in it
+    if node.op_type == "Attention":  # com.microsoft's: the linears of q, k and v are in it
         (batch, tokens, width), (_, packed) = (shapes[node.input[place]] for place in (0, 1))
         return batch * tokens * (width * packed + tokens * 2 * shapes[node.output[0]][-1])
     transposed = any(attribute.name == "transA" and attribute.i for attribute in node.attribute)
     inner = shapes[node.input[0]][0 if transposed else -1]
     return int(np.prod(shapes[node.output[0]])) * inner
+
+
+def _has_query_key_value(node: onnx.NodeProto) -> bool:
+    """Tell whether a node is an attention with these three as its first inputs, each of all heads side by side."""
+    if node.op_type == "Attention":
+        return not node.domain
+    return node.op_type == "MultiHeadAttention" and len(node.input) > 2 and bool(node.input[2])  # noqa: PLR2004 - the three
 
 
 def _fit(points: Sequence[int]) -> MultiplyAdds:
