@@ -101,7 +101,7 @@ def quantized_products(path: Path) -> int:
     """Count the products of the file that have both factors dequantized: four a layer at least."""
     graph = onnx.load(path).graph
     dequantized = {node.output[0] for node in graph.node if node.op_type == "DequantizeLinear"}
-    count = sum(node.op_type == "Gemm" and dequantized.issuperset(node.input) for node in graph.node)
+    count = sum(node.op_type == "MatMul" and dequantized.issuperset(node.input) for node in graph.node)
     assert count >= 8
     return count
 

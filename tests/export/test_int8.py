@@ -88,7 +88,7 @@ def test_it_is_standard_onnx_and_every_linear_is_fused(checkpoint: Checkpoint, b
     assert {node.domain for node in model.graph.node} == {""}
 
     operators = optimized_operators(bundle / "model.int8.onnx", tmp_path)
-    assert operators["QGemm"] == linears(checkpoint)
+    assert operators["MatMulIntegerToFloat"] == linears(checkpoint)
     assert operators["DequantizeLinear"] == 0
 
 
@@ -103,7 +103,7 @@ def test_every_family_is_near_to_torch_and_fused(family: str, tmp_path: Path) ->
     found = Classifier.load(tmp_path / "bundle", precision="int8").predict_proba(TEXTS)
     assert 0 < np.abs(found - expected).mean() < 0.01
     operators = optimized_operators(tmp_path / "bundle" / "model.int8.onnx", tmp_path)
-    assert operators["QGemm"] == linears(checkpoint)
+    assert operators["MatMulIntegerToFloat"] == linears(checkpoint)
     assert operators["DequantizeLinear"] == 0
 
 

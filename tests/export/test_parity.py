@@ -155,13 +155,12 @@ def test_query_key_and_value_are_one_product_and_the_last_layer_of_cls_pooling_c
     model = fuse(checkpoint, Precision.FP32, 1)
     model.graph.output.append(onnx.ValueInfoProto(name="layer.1.norm"))
 
-    # 2 layers: query-key-value, output, two feed-forward; in the last the query is apart
-    linears = [node for node in model.graph.node if node.op_type == "Gemm" and node.name.startswith("layer.")]
-    assert len(linears) == 2 * 4 + 1
+    # 2 layers: query-key-value, scores, context, output, two feed-forward; in the last the query is apart
+    assert sum(node.op_type == "MatMul" for node in model.graph.node) == 2 * 6 + 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     ids = np.ones((3, 7), dtype=np.int64)
     (last,) = session.run(["layer.1.norm"], {"input_ids": ids, "attention_mask": ids})
-    assert last.shape == (3, 32)
+    assert last.shape == (3, 1, 32)
 
 
 def test_layers_that_share_their_weights_store_them_once(tmp_path: Path) -> None:
@@ -170,7 +169,7 @@ def test_layers_that_share_their_weights_store_them_once(tmp_path: Path) -> None
     model = fuse(checkpoint, Precision.FP32, 1)
 
     # 6 layers from 2 groups of 2: 12 in all, each with 4 linears
-    products = [node for node in model.graph.node if node.op_type == "Gemm"]
+    products = [node for node in model.graph.node if node.op_type == "MatMul" and "attention.context" not in node.name]
     weights = [constant for constant in model.graph.initializer if constant.name.endswith("intermediate.weight")]
     assert len([node for node in products if "intermediate" in node.name]) == 12
     assert len(weights) == 4

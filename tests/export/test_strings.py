@@ -163,7 +163,9 @@ def test_its_weights_are_the_loops_and_its_linears_are_fused_there(checkpoint: C
         (loop,) = [node for node in model.graph.node if node.op_type == "Loop"]
         assert [constant.name for constant in model.graph.initializer] == ["labels"]
     operators = Counter(node.op_type for node in loop.attribute[0].g.node)
-    assert operators["QGemm"] == 4 * len(checkpoint.encoder.layers) + (checkpoint.pooling.modes == ("cls",))
+    assert operators["MatMulIntegerToFloat"] == 4 * len(checkpoint.encoder.layers) + (
+        checkpoint.pooling.modes == ("cls",)
+    )
     assert operators["DequantizeLinear"] == operators["SkipLayerNormalization"] == 0
 
 

@@ -30,8 +30,7 @@ def add_encoder(
     Returns:
         The token embeddings, (batch, sequence, hidden), or (batch, 1, hidden) with `cls_only`, in the layout's type.
     """
-    by_text = _add_shape_by_text(graph, input_ids) if layout.flat else ""
-    writer = _Writer(graph, layout, encoder, by_text)
+    writer = _Writer(graph, layout, encoder)
     bias = writer.add_attention_bias(input_ids, attention_mask)
     hidden_states = writer.add_embeddings(input_ids)
     for number, layer in enumerate(encoder.layers):
@@ -39,34 +38,16 @@ def add_encoder(
         hidden_states = writer.add_layer(
             f"layer.{number}", layer, hidden_states, bias, first_token_only=first_token_only
         )
-    return writer.add_first_tokens_by_text(hidden_states) if cls_only else writer.add_by_text(hidden_states)
-
-
-def _add_shape_by_text(graph: GraphBuilder, input_ids: str) -> str:
-    """Add the shape that token embeddings have by text: batch, sequence, and whatever their width is."""
-    tokens = graph.node("Shape", [input_ids], "embeddings.tokens")
-    any_width = graph.constant("embeddings.any_width", [-1], np.int64)
-    return graph.node("Concat", [tokens, any_width], "embeddings.by_text", axis=0)
+    return hidden_states
 
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Writes one encoder into one graph.
-
-    Between the attentions, a flat layout has the tokens of all texts in one matrix, (tokens, width); others have them
-    by text, (batch, sequence, width).
-
-    Attributes:
-        graph: Where.
-        layout: How the parts that cost time are written.
-        encoder: Weights and shape.
-        by_text: The shape (batch, sequence, width) of a flat layout's tokens by text.
-    """
+    """Writes one encoder into one graph."""
 
     graph: GraphBuilder
     layout: Layout
     encoder: Encoder
-    by_text: str
 
     def add_attention_bias(self, input_ids: str, attention_mask: str | None) -> str | None:
         """Add what is added to all attention scores.
@@ -126,9 +107,6 @@ class _Writer:
         words = self.layout.add_lookup(graph, encoder.words, input_ids, "embeddings.words")
         total = graph.node("Add", [words, self._add_positions(input_ids)], "embeddings.sum")
         embeddings = graph.layer_norm(total, "embeddings.norm", encoder.embedding_norm, self.layout.dtype)
-        if self.layout.flat:
-            shape = graph.constant("embeddings.flat.shape", [-1, encoder.words.shape[1]], np.int64)
-            embeddings = graph.node("Reshape", [embeddings, shape], "embeddings.flat")
         if encoder.projection is None:
             return embeddings
         return self.layout.add_linear(graph, embeddings, "embeddings.projection", encoder.projection)
@@ -174,48 +152,23 @@ class _Writer:
         query = Linear(layer.query.name, layer.query.weight * scale, layer.query.bias * scale)
         own = f"{layer.name}.attention"  # the weights' name, which layers may share
         if first_token_only:
-            residual = self._add_first_token(x, f"{name}.first_token")
-            q = self.add_first_tokens_by_text(layout.add_linear(graph, residual, f"{name}.query", query))
-            packed = self.add_by_text(
-                layout.add_linear(
-                    graph, x, f"{name}.key_value", _side_by_side(f"{own}.key_value", layer.key, layer.value)
-                )
+            start, end = graph.constant("first_token", [0], np.int64), graph.constant("first_token.end", [1], np.int64)
+            residual = graph.node("Slice", [x, start, end, end], f"{name}.first_token")
+            q = layout.add_linear(graph, residual, f"{name}.query", query)
+            packed = layout.add_linear(
+                graph, x, f"{name}.key_value", _side_by_side(f"{own}.key_value", layer.key, layer.value)
             )
             k, v = graph.node_with_outputs("Split", [packed], [f"{name}.key", f"{name}.value"], axis=-1, num_outputs=2)
             if bias and (layout.full_bias or self.encoder.relative_bias is not None):
-                bias = self._add_slice_of_first(bias, f"{name}.bias", axis=2)
+                two = graph.constant("first_token.axis", [2], np.int64)
+                bias = graph.node("Slice", [bias, start, end, two], f"{name}.bias")
         else:
             residual = x
             weights = _side_by_side(f"{own}.query_key_value", query, layer.key, layer.value)
-            packed = self.add_by_text(layout.add_linear(graph, x, f"{name}.query_key_value", weights))
+            packed = layout.add_linear(graph, x, f"{name}.query_key_value", weights)
             parts = [f"{name}.query", f"{name}.key", f"{name}.value"]
             q, k, v = graph.node_with_outputs("Split", [packed], parts, axis=-1, num_outputs=3)
         return layout.add_attention(graph, (q, k, v), bias, name, heads=heads, hidden=self.encoder.hidden), residual
-
-    def _add_first_token(self, x: str, name: str) -> str:
-        """Add the choice of each text's first token: (batch, width) of a flat layout, else (batch, 1, width)."""
-        graph = self.graph
-        if self.layout.flat:
-            return graph.node(
-                "Gather", [self.add_by_text(x), graph.constant("first_token.place", 0, np.int64)], name, axis=1
-            )
-        return self._add_slice_of_first(x, name, axis=1)
-
-    def _add_slice_of_first(self, x: str, name: str, *, axis: int) -> str:
-        """Add the choice of the first token along an axis that stays, with a size of one."""
-        bounds = (("first_token", 0), ("first_token.end", 1), (f"first_token.axis_{axis}", axis))
-        return self.graph.node("Slice", [x, *(self.graph.constant(n, [value], np.int64) for n, value in bounds)], name)
-
-    def add_by_text(self, x: str) -> str:
-        """Add (batch, sequence, width) of all tokens, whatever the layout has."""
-        return self.graph.node("Reshape", [x, self.by_text], f"{x}.by_text") if self.layout.flat else x
-
-    def add_first_tokens_by_text(self, x: str) -> str:
-        """Add (batch, 1, width) of the first tokens, whatever the layout has."""
-        if not self.layout.flat:
-            return x
-        axis = self.graph.constant("first_token.sequence", [1], np.int64)
-        return self.graph.node("Unsqueeze", [x, axis], f"{x}.by_text")
 
 
 def _side_by_side(name: str, *linears: Linear) -> Linear:

@@ -20,13 +20,11 @@ class Fp16Layout(Layout):
     on CUDA each is one kernel. On the CPU these graphs are slow and there for comparing only.
 
     Attributes:
-        flat: As of `Layout`.
         takes_mask: As of `Layout`.
         dtype: As of `Layout`.
         full_bias: As of `Layout`.
     """
 
-    flat: bool = False
     takes_mask: bool = True
     dtype: type[np.floating] = np.float16
     full_bias: bool = True

@@ -13,23 +13,17 @@ from ._graph import FLOAT, GraphBuilder
 ATTENTION_OPSET = 23
 """The first with a standard Attention."""
 
-LARGEST_BIAS = 2**30
-"""Of the integers that sums of products begin with: leaves as much room for the products themselves."""
-
 
 class Layout:
     """How one variant of the graph writes the parts that cost time or bytes: float32 and standard operators here.
 
     Attributes:
-        flat: Whether the linears see the tokens of all texts in one matrix, (tokens, width), which is what a Gemm, with
-            the bias inside, takes; or else (batch, sequence, width).
         takes_mask: Whether the graph has an attention_mask; without one it takes batches of equal length only.
         dtype: What the encoder computes in.
         full_bias: Whether what is added to the attention scores has to be there for every pair of tokens, and not only
             for every token that is looked at.
     """
 
-    flat: bool = True
     takes_mask: bool = True
     dtype: type[np.floating] = np.float32
     full_bias: bool = False
@@ -37,7 +31,8 @@ class Layout:
     def add_linear(self, graph: GraphBuilder, x: str, name: str, linear: Linear) -> str:
         """Add `x @ weight + bias` over the last axis."""
         weight = graph.constant(f"{linear.name}.weight", linear.weight)
-        return graph.node("Gemm", [x, weight, graph.constant(f"{linear.name}.bias", linear.bias)], name)
+        product = graph.node("MatMul", [x, weight], f"{name}.product")
+        return graph.node("Add", [product, graph.constant(f"{linear.name}.bias", linear.bias)], name)
 
     def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
         """Add the lookup of rows of `table` by int64 ids."""
@@ -55,9 +50,6 @@ class Layout:
             name: That of the values.
             heads: Number of heads.
             hidden: Width of all heads together.
-
-        Returns:
-            What the heads put out, side by side: (tokens, hidden) of a flat layout, else (batch, sequence, hidden).
         """
         shape = graph.constant("attention.heads", [0, 0, heads, hidden // heads], np.int64)
         orders = ((0, 2, 1, 3), (0, 2, 3, 1), (0, 2, 1, 3))
@@ -71,7 +63,8 @@ class Layout:
         weights = graph.node("Softmax", [scores], f"{name}.weights", axis=-1)
         context = graph.node("MatMul", [weights, v], f"{name}.context")
         together = graph.node("Transpose", [context], f"{name}.together", perm=[0, 2, 1, 3])
-        return add_flat(graph, together, f"{name}.attended", hidden)
+        merge = graph.constant("attention.merge", [0, 0, hidden], np.int64)
+        return graph.node("Reshape", [together, merge], f"{name}.attended")
 
     def add_output(self, graph: GraphBuilder, x: str, residual: str, name: str, *, linear: Linear, norm: Norm) -> str:
         """Add the linear at the end of a part, the residual connection and the normalisation."""
@@ -82,11 +75,6 @@ class Layout:
     def add_activated(self, graph: GraphBuilder, x: str, name: str, linear: Linear, activation: str) -> str:
         """Add the linear into the feed-forward part, and its activation (transformers' name)."""
         return add_activation(graph, self.add_linear(graph, x, name, linear), f"{name}.activation", activation)
-
-
-def add_flat(graph: GraphBuilder, attended: str, name: str, hidden: int) -> str:
-    """Add the tokens of all texts in one matrix, the heads side by side: (tokens, hidden)."""
-    return graph.node("Reshape", [attended, graph.constant("attention.flat", [-1, hidden], np.int64)], name)
 
 
 def add_activation(graph: GraphBuilder, x: str, name: str, activation: str) -> str:
@@ -121,8 +109,8 @@ class Int8Layout(Layout):
     """int8 weights, a scale an output channel, and uint8 activations with one static scale a linear; no mask.
 
     Standard QuantizeLinear and DequantizeLinear around each linear: onnxruntime and OpenVINO both fuse them with the
-    Gemm into one integer kernel at load, bias included. Static scales give a text the same answer alone and in any
-    batch. Attention is one operator.
+    MatMul into one integer kernel at load. Static scales give a text the same answer alone and in any batch. Attention
+    is one operator.
 
     Attributes:
         ranges: What each linear's input spans, after smoothing, by the name of its place in the graph.
@@ -152,7 +140,7 @@ class Int8Layout(Layout):
         ]
         quantized = graph.node("QuantizeLinear", [x, *parameters], f"{name}.input.quantized")
         activations = graph.node("DequantizeLinear", [quantized, *parameters], f"{name}.input")
-        integers, scales = _int8_columns(weight, at_least=np.abs(linear.bias) / (scale * LARGEST_BIAS))
+        integers, scales = _int8_columns(weight)
         table = graph.constant(f"{linear.name}.weight.quantized", integers, np.int8)
         if linear.name in self.shared:
             # onnxruntime cannot rewrite one table for several products. A slice of all of it, folded at load, gives
@@ -166,28 +154,25 @@ class Int8Layout(Layout):
             graph.constant(f"{name}.weight.zero", np.zeros(len(scales)), np.int8),
         ]
         weights = graph.node("DequantizeLinear", constants, f"{name}.weight", axis=1)
-        return graph.node(
-            "Gemm", [activations, weights, self._add_bias(graph, name, linear.bias, scale * scales)], name
-        )
-
-    def _add_bias(self, graph: GraphBuilder, name: str, bias: FloatArray, scales: FloatArray) -> str:
-        """Add a bias in the unit of the integer sums that it is added to, as the integer kernel takes it."""
-        constants = [
-            graph.constant(f"{name}.bias.quantized", np.rint(bias / scales), np.int32),
-            graph.constant(f"{name}.bias.scale", scales),
-            graph.constant(f"{name}.bias.zero", np.zeros(len(scales)), np.int32),
-        ]
-        return graph.node("DequantizeLinear", constants, f"{name}.bias", axis=0)
+        product = graph.node("MatMul", [activations, weights], f"{name}.product")
+        if not linear.bias.any():
+            return product
+        return graph.node("Add", [product, graph.constant(f"{linear.name}.bias", linear.bias)], name)
 
     def add_attention(
-        self, graph: GraphBuilder, qkv: tuple[str, str, str], bias: str | None, name: str, *, heads: int, hidden: int
+        self,
+        graph: GraphBuilder,
+        qkv: tuple[str, str, str],
+        bias: str | None,
+        name: str,
+        *,
+        heads: int,
+        hidden: int,  # noqa: ARG002 - as `Layout`
     ) -> str:
         """Add the standard's own Attention; the query is scaled already."""
         graph.use_domain("", ATTENTION_OPSET)
         inputs = [*qkv, bias] if bias else list(qkv)
-        heads_of = {"q_num_heads": heads, "kv_num_heads": heads}
-        attended = graph.node("Attention", inputs, f"{name}.heads", scale=1.0, **heads_of)
-        return add_flat(graph, attended, f"{name}.attended", hidden)
+        return graph.node("Attention", inputs, f"{name}.attended", q_num_heads=heads, kv_num_heads=heads, scale=1.0)
 
     def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
         """Add a lookup in an int8 table with one scale a row."""
@@ -205,8 +190,8 @@ def _uint8_scale(seen: Range) -> tuple[np.float32, np.uint8]:
     return scale, np.uint8(np.clip(np.rint(-lowest / scale), 0, 255))
 
 
-def _int8_columns(weight: FloatArray, at_least: npt.ArrayLike = 0) -> tuple[npt.NDArray[np.int8], FloatArray]:
-    """Quantize each column symmetrically, with a scale that is not below `at_least`; one of zeros may have any."""
+def _int8_columns(weight: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
+    """Quantize each column symmetrically; a column of zeros keeps a scale of one."""
     largest = np.abs(weight).max(axis=0)
-    scales = np.maximum(np.where(largest > 0, largest / 127, 1), at_least).astype(np.float32)
+    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
     return np.clip(np.rint(weight / scales), -127, 127).astype(np.int8), scales

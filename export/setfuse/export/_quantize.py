@@ -3,6 +3,7 @@
 import dataclasses
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -10,7 +11,7 @@ import onnxruntime
 import tokenizers
 
 from ._checkpoint import Checkpoint
-from ._encoder import Encoder, FloatArray, Layer, Linear
+from ._encoder import Encoder, FloatArray, Layer, Linear, Norm
 from ._encoder_graph import add_encoder
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
 from ._layout import Int8Layout, Layout, Range
@@ -28,9 +29,11 @@ def quantize(encoder: Encoder, checkpoint: Checkpoint, texts: Sequence[str]) -> 
         texts: A hundred or so of the kind that will be classified; the more alike, the better.
 
     Returns:
-        The encoder with the smoothing of the attention's output absorbed by the values, exact in float32, and the
-        layout that writes its linears in int8.
+        The encoder with the smoothing of the attention's output absorbed by the values, and with the biases of the
+        linears before the residual connections absorbed by the normalisations, both exact in float32, and the layout
+        that writes its linears in int8.
     """
+    encoder = _absorb_output_biases(encoder)
     recorder = _Recorder()
     ranges = _observe(encoder, checkpoint, recorder, texts)
     divisors = {}
@@ -73,6 +76,53 @@ def _absorb_in_layer(layer: Layer, divisor: FloatArray) -> Layer:
     )
 
 
+def _absorb_output_biases(encoder: Encoder) -> Encoder:
+    """Have what goes around a part of a layer bring along the bias of the linear at the part's end.
+
+    The two are added in any case, so that the bias needs no Add of its own: the normalisation before the part adds it
+    to its own bias, and the linears that read the normalisation take it out of theirs.
+    """
+    if len({layer.name for layer in encoder.layers}) < len(encoder.layers):
+        return encoder  # layers that share their weights share the normalisations, and each would need its own
+    layers = [_absorb_output_biases_in_layer(layer) for layer in encoder.layers]
+    for number, layer in enumerate(encoder.layers[1:]):
+        layers[number] = dataclasses.replace(
+            layers[number], norm=_raised(layers[number].norm, layer.attention_output.bias)
+        )
+    first = encoder.layers[0].attention_output.bias
+    if encoder.projection is not None:
+        projection = _raised(encoder.projection, first)
+        return dataclasses.replace(encoder, layers=tuple(layers), projection=projection)
+    return dataclasses.replace(encoder, layers=tuple(layers), embedding_norm=_raised(encoder.embedding_norm, first))
+
+
+def _absorb_output_biases_in_layer(layer: Layer) -> Layer:
+    attention, output = layer.attention_output.bias, layer.output.bias
+    return dataclasses.replace(
+        layer,
+        query=_reading_raised(layer.query, attention),
+        key=_reading_raised(layer.key, attention),
+        value=_reading_raised(layer.value, attention),
+        attention_output=_raised(layer.attention_output, -attention),
+        attention_norm=_raised(layer.attention_norm, output),
+        intermediate=_reading_raised(layer.intermediate, output),
+        output=_raised(layer.output, -output),
+    )
+
+
+_Biased = TypeVar("_Biased", Linear, Norm)
+
+
+def _raised(part: _Biased, by: FloatArray) -> _Biased:
+    """Give a part that puts out as much more."""
+    return dataclasses.replace(part, bias=part.bias + by)
+
+
+def _reading_raised(linear: Linear, by: FloatArray) -> Linear:
+    """Give a linear that puts out the same when its input is raised."""
+    return _raised(linear, -(by @ linear.weight))
+
+
 class _Recorder(Layout):
     """A float layout that notes what each linear reads."""
 
@@ -97,7 +147,7 @@ def _observe(encoder: Encoder, checkpoint: Checkpoint, recorder: _Recorder, text
     model = graph.model(
         name="calibration",
         inputs=[tensor_info("input_ids", INT64, ("batch", "sequence"))],
-        outputs=[tensor_info(value, FLOAT, (f"{value}.tokens", f"{value}.width")) for value in values],
+        outputs=[tensor_info(value, FLOAT, ("batch", f"{value}.length", f"{value}.width")) for value in values],
         metadata={},
     )
     options = onnxruntime.SessionOptions()
@@ -110,7 +160,7 @@ def _observe(encoder: Encoder, checkpoint: Checkpoint, recorder: _Recorder, text
     highest: dict[str, npt.NDArray[np.float32]] = {}
     for encoding in tokenizer.encode_batch([checkpoint.prompt + text for text in texts]):
         for value, array in zip(values, session.run(values, {"input_ids": np.asarray([encoding.ids])}), strict=True):
-            low, high = array.min(axis=0), array.max(axis=0)
+            low, high = array.min(axis=(0, 1)), array.max(axis=(0, 1))
             lowest[value] = np.minimum(lowest.get(value, low), low)
             highest[value] = np.maximum(highest.get(value, high), high)
     return {name: Range(lowest[value], highest[value]) for name, value in recorder.inputs.items()}
