@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import onnxruntime
 import pytest
@@ -11,10 +12,12 @@ import pytest
 from setfuse.export import export, read_checkpoint
 from setfuse.export._checkpoint import Checkpoint
 from setfuse.export._encoder import Encoder
+from setfuse.export._encoder_graph import add_encoder
 from setfuse.export._fuse import fuse
-from setfuse.export._layout import Range, _int8_columns, _uint8_scale
+from setfuse.export._graph import FLOAT, INT64, GraphBuilder, tensor_info
+from setfuse.export._layout import Layout, Range, _int8_columns, _uint8_scale
 from setfuse.export._oracle import TorchOracle
-from setfuse.export._quantize import _smoothing, quantize
+from setfuse.export._quantize import _absorb_output_biases, _smoothing, quantize
 from setfuse.runtime import Classifier, Precision, UsageError, Variant
 from tests.models import FAMILIES, TEXTS, make_body, make_checkpoint
 
@@ -89,7 +92,8 @@ def test_it_is_standard_onnx_and_every_linear_is_fused(checkpoint: Checkpoint, b
 
     operators = optimized_operators(bundle / "model.int8.onnx", tmp_path)
     assert operators["MatMulIntegerToFloat"] == linears(checkpoint)
-    assert operators["DequantizeLinear"] == 0
+    assert operators["Attention"] == len(authored(checkpoint).layers)
+    assert operators["DequantizeLinear"] == operators["Transpose"] == 0
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -115,11 +119,12 @@ def test_the_same_checkpoint_gives_the_same_bytes(checkpoint: Checkpoint) -> Non
 
 def test_smoothing_changes_nothing_in_float32(checkpoint: Checkpoint) -> None:
     """The encoder whose values absorbed the attention output's divisors, run in float32, is the encoder."""
+    before_smoothing = _absorb_output_biases(authored(checkpoint))
     encoder, layout = quantize(authored(checkpoint), checkpoint, CALIBRATION)
     absorbed = {name for name in layout.ranges if name not in layout.divisors}
 
     assert absorbed == {"layer.0.attention.output", "layer.1.attention.output"}
-    for before, after in zip(authored(checkpoint).layers, encoder.layers, strict=True):
+    for before, after in zip(before_smoothing.layers, encoder.layers, strict=True):
         assert not np.allclose(before.value.bias, after.value.bias)
         np.testing.assert_allclose(
             after.value.weight @ after.attention_output.weight,
@@ -127,6 +132,43 @@ def test_smoothing_changes_nothing_in_float32(checkpoint: Checkpoint) -> None:
             rtol=1e-4,
             atol=1e-5,
         )
+
+
+@pytest.mark.parametrize("family", ["bert", "electra", "mpnet"])
+def test_the_normalisations_bring_biases_along_and_change_nothing_in_float32(family: str, tmp_path: Path) -> None:
+    body = make_body(tmp_path, family=family, pooling="cls")
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path, body, ("no", "yes")))
+    before = authored(checkpoint)
+
+    after = _absorb_output_biases(before)
+
+    assert not any(layer.attention_output.bias.any() or layer.output.bias.any() for layer in after.layers)
+    assert all(layer.attention_output.bias.any() and layer.output.bias.any() for layer in before.layers)
+    ids = np.random.default_rng(0).integers(5, 50, size=(3, 9))
+    np.testing.assert_allclose(
+        token_embeddings(after, ids, cls_only=True), token_embeddings(before, ids, cls_only=True), rtol=0, atol=1e-5
+    )
+
+
+def test_layers_that_share_their_weights_keep_their_biases(tmp_path: Path) -> None:
+    checkpoint = read_checkpoint(make_checkpoint(tmp_path, make_body(tmp_path, family="albert"), ("no", "yes")))
+
+    assert _absorb_output_biases(authored(checkpoint)) is authored(checkpoint)
+
+
+def token_embeddings(encoder: Encoder, ids: npt.NDArray[np.int64], *, cls_only: bool) -> npt.NDArray[np.float32]:
+    """Run an encoder in float32."""
+    graph = GraphBuilder()
+    output = add_encoder(graph, Layout(), encoder, "input_ids", None, cls_only=cls_only)
+    model = graph.model(
+        name="encoder",
+        inputs=[tensor_info("input_ids", INT64, ("batch", "sequence"))],
+        outputs=[tensor_info(output, FLOAT, ("batch", "tokens", "width"))],
+        metadata={},
+    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    embeddings: npt.NDArray[np.float32] = session.run(None, {"input_ids": ids})[0]
+    return embeddings
 
 
 def test_smoothing_evens_out_what_the_channels_span(checkpoint: Checkpoint) -> None:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 PROVIDERS = {Target.CPU: "CPUExecutionProvider", Target.CUDA: "CUDAExecutionProvider"}
 
+SLOWER_FUSIONS = ["SkipLayerNormFusion", "BiasGeluFusion"]
+"""On the CPU, Add and LayerNormalization, and Add and Gelu, are faster apart than in one kernel of onnxruntime's."""
+
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
@@ -47,9 +50,7 @@ class Session:
                 model,
                 sess_options=_options(onnxruntime, variant.target, threads),
                 providers=[provider],
-                # On the CPU, Add and LayerNormalization apart are faster than the one kernel for both, which
-                # onnxruntime makes of them wherever it can infer the shapes.
-                disabled_optimizers=["SkipLayerNormFusion"] if variant.target is Target.CPU else None,
+                disabled_optimizers=SLOWER_FUSIONS if variant.target is Target.CPU else None,
             )
         except Exception as error:  # onnxruntime's exceptions have no common base but this one
             raise BundleCorrupt(f"{variant.file.file}: onnxruntime refuses the graph: {error}") from error
