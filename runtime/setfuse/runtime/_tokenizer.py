@@ -54,7 +54,7 @@ class Tokenizer:
         """
         try:
             encodings = self._tokenizer.encode_batch_fast([self._prepared(text) for text in texts])
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - what is not of tokenizers is raised again
             _raise_own(error)
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
 
@@ -69,7 +69,7 @@ class Tokenizer:
         """
         try:
             offsets = self._tokenizer.encode(self._prepared(text)).offsets
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001 - what is not of tokenizers is raised again
             _raise_own(error)
         return max(0, max((end for _, end in offsets), default=0) - len(self._prompt))
 
