@@ -71,7 +71,7 @@ class About:
 def _version(engine: Engine) -> str:
     loaded = sys.modules.get(engine)
     if loaded is not None:
-        return str(loaded.__version__)
+        return str(loaded.__version__).partition("-")[0]  # OpenVINO tells its commit, too
     from importlib import metadata
 
     for package in _PACKAGES[engine]:
