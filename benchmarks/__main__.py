@@ -9,6 +9,7 @@ _COMMANDS = {
     "latency": "everyone a user could pick: latency, throughput, footprint, accuracy (--quick: 3 minutes)",
     "throughput": "the texts a second only",
     "footprint": "memory, size, cold start and idle processor time only",
+    "overhead": "microseconds of setfuse's own around the engine's run",
     "compare": "what changed between two results files, and what is noise",
     "report": "write the report, its page and its plots again from a results file",
     "parity": "every family, pooling, module, head and precision against torch",

@@ -26,6 +26,7 @@ _TRACED = ("artefacts/traced/*.json", "artefacts/traced/*/config.json", "artefac
 _BY_HAND = ("checkpoint/tokenizer.json", "artefacts/head.npz")
 _TRACED_O3 = "artefacts/traced/onnx/model_O3.onnx"
 _TRACED_INT8 = "artefacts/traced/onnx/model_qint8_avx512_vnni.onnx"
+_VNNI_FLAGS = ("avx512_vnni", "avx_vnni", "amx_int8")
 _BF16_FLAGS = ("avx512_bf16", "amx_bf16")
 
 _ALL = [
@@ -50,6 +51,30 @@ _ALL = [
         arithmetic="int8",
         batching=Batching.EQUAL,
         loads=("bundle/model.int8.onnx", *_BUNDLE),
+    ),
+    Contender(
+        name="setfuse int8 (openvino)",
+        description="our runtime, the same graph in OpenVINO",
+        environment="setfuse-openvino",
+        system="_setfuse:Setfuse",
+        options={"precision": "int8", "engine": "openvino"},
+        quality=Quality.ROUNDED,
+        arithmetic="int8",
+        batching=Batching.EQUAL,
+        loads=("bundle/model.int8.onnx", *_BUNDLE),
+        cpu_flags=_VNNI_FLAGS,
+    ),
+    Contender(
+        name="setfuse bf16 (openvino)",
+        description="our runtime, the fp32 graph in bf16 in OpenVINO",
+        environment="setfuse-openvino",
+        system="_setfuse:Setfuse",
+        options={"precision": "bf16", "engine": "openvino"},
+        quality=Quality.ROUNDED,
+        arithmetic="bf16",
+        batching=Batching.EQUAL,
+        loads=("bundle/model.onnx", *_BUNDLE),
+        cpu_flags=_BF16_FLAGS,
     ),
     Contender(
         name="setfuse fp16",

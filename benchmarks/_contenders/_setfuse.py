@@ -11,11 +11,15 @@ from ._contender import Models, System
 class Setfuse(System):
     """`Classifier`, as the README shows it."""
 
-    def __init__(self, models: Models, threads: int, *, precision: str, device: str = "cpu") -> None:
+    def __init__(
+        self, models: Models, threads: int, *, precision: str, device: str = "cpu", engine: str = "onnxruntime"
+    ) -> None:
         """Load one variant of the bundle."""
         from setfuse.runtime import Classifier
 
-        self._classifier = Classifier.load(models.bundle, device=device, precision=precision, threads=threads)
+        self._classifier = Classifier.load(
+            models.bundle, device=device, precision=precision, engine=engine, threads=threads
+        )
 
     def answer(self, texts: list[str]) -> list[str]:
         """Label them."""

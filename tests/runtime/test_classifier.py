@@ -504,6 +504,7 @@ def test_a_device_that_onnxruntime_lacks_is_refused(own_bundle: Path, monkeypatc
 
 def test_without_onnxruntime_the_extras_are_named(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    monkeypatch.setitem(sys.modules, "openvino", None)  # where it is the only one, it is taken
 
     with pytest.raises(MissingExtra, match="needs onnxruntime") as caught:
         Classifier.load(tiny_bundle)

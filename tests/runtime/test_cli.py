@@ -20,6 +20,7 @@ from sklearn.preprocessing import MultiLabelBinarizer
 
 from setfuse.runtime import Classifier, Prediction, cli
 from setfuse.runtime.__main__ import main
+from setfuse.runtime._engine import Engine
 from tests.models import TEXTS, write_rows
 
 from .damage import change_manifest, replace_file
@@ -567,7 +568,10 @@ def test_evaluate_wants_the_rows_of_its_kind(
 def test_info_json_is_the_manifest(run: Callable[..., Done], tiny_bundle: Path) -> None:
     done = run("info", tiny_bundle, "--json")
 
-    assert done.documents() == [json.loads((tiny_bundle / "bundle.json").read_bytes())]
+    (found,) = done.documents()
+    here = found.pop("here")
+    assert found == json.loads((tiny_bundle / "bundle.json").read_bytes())
+    assert (here["precision"], here["target"], here["file"]) == ("fp32", "cpu", "model.onnx")
 
 
 def test_info_says_what_the_bundle_holds(run: Callable[..., Done], tiny_bundle: Path) -> None:
@@ -761,7 +765,8 @@ def test_a_bad_bundle_is_one_line_of_the_process(kind: str, own_bundle: Path) ->
 def test_without_onnxruntime_one_line_names_the_extra(
     run: Callable[..., Done], tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    for engine in Engine:  # where OpenVINO is the only one, it is taken
+        monkeypatch.setitem(sys.modules, engine, None)
 
     run("predict", tiny_bundle, "a").assert_failed(1, "setfuse predict", 'pip install "setfuse[cpu]"')
 
@@ -830,6 +835,7 @@ PROBE = """
 import sys
 {first}
 from setfuse.runtime.__main__ import main
+from setfuse.runtime._engine import Engine
 status = main(sys.argv[1:])
 print(status, *[name for name in {heavy} if name in sys.modules], file=sys.stderr)
 """

@@ -141,7 +141,10 @@ def test_an_engine_that_is_not_installed_is_one_sentence(bundle: Path, monkeypat
         ({"engine": "openvino", "threads": 0}, "threads: expected a whole number from 1 to 256, got 0"),
         ({"engine": "openvino", "threads": True}, "threads: expected a whole number from 1 to 256, got True"),
         ({"engine": ["openvino"]}, "engine: expected one of onnxruntime, openvino, got ['openvino']"),
-        ({"precision": "bf16"}, 'bf16 is the fp32 graph in OpenVINO, got engine="onnxruntime"; pass engine="openvino"'),
+        (
+            {"precision": "bf16", "engine": "onnxruntime"},
+            'bf16 is the fp32 graph in OpenVINO, got engine="onnxruntime"; pass engine="openvino"',
+        ),
         ({"engine": "openvino", "precision": "fp8"}, "precision: expected one of bf16, fp32, int8, fp16, got 'fp8'"),
     ],
 )
@@ -160,7 +163,8 @@ def test_bf16_is_for_processors_that_have_it(bundle: Path, flag: bool, monkeypat
         asked.append(hints)
         raise RuntimeError("that is all that was wanted")
 
-    monkeypatch.setattr("setfuse.runtime._source.has_bf16", lambda: flag)
+    flags = frozenset({"avx512_bf16"} if flag else {"avx2"})
+    monkeypatch.setattr("setfuse.runtime._source.processor_flags", lambda: flags)
     monkeypatch.setattr("openvino.Core.compile_model", compiled)
     if not flag:
         with pytest.raises(UsageError, match="expected a processor with avx512_bf16 or amx_bf16"):
@@ -179,7 +183,7 @@ def test_bf16_is_for_processors_that_have_it(bundle: Path, flag: bool, monkeypat
 def test_int8_in_openvino_is_for_processors_with_vnni(
     precision: str | None, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("setfuse.runtime._source.int8_is_fast", lambda: False)
+    monkeypatch.setattr("setfuse.runtime._source.processor_flags", lambda: frozenset({"avx2"}))
     if precision is None:  # and it is all there is
         bundle = Path(shutil.copytree(bundle, tmp_path / "int8"))
         change_manifest(bundle, lambda manifest: manifest.update(variants=manifest["variants"][1:]))
@@ -191,7 +195,7 @@ def test_int8_in_openvino_is_for_processors_with_vnni(
 
 
 def test_without_vnni_openvino_takes_fp32_by_itself(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("setfuse.runtime._source.int8_is_fast", lambda: False)
+    monkeypatch.setattr("setfuse.runtime._source.processor_flags", lambda: frozenset({"avx2"}))
 
     assert Classifier.load(bundle, engine="openvino").variant.precision == "fp32"
 
@@ -262,5 +266,5 @@ def test_the_command_line_takes_the_engine(bundle: Path, capsys: pytest.CaptureF
     assert main(["predict", str(bundle), "--engine", "openvino", "--precision", "fp32", "late"]) == 0
     assert capsys.readouterr().out.count("\n") == 1
 
-    assert main(["predict", str(bundle), "--precision", "bf16", "late"]) == 2
+    assert main(["predict", str(bundle), "--engine", "onnxruntime", "--precision", "bf16", "late"]) == 2
     assert "bf16 is the fp32 graph in OpenVINO" in capsys.readouterr().err

@@ -5,10 +5,10 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-import setfuse.runtime._source as source_module
 from setfuse.export import export
 from setfuse.runtime import Classifier, Precision, Target
-from setfuse.runtime._processor import int8_is_fast
+from setfuse.runtime._choice import VNNI_FLAGS
+from setfuse.runtime._processor import processor_flags
 from setfuse.runtime._session import _options
 
 
@@ -35,15 +35,16 @@ def test_int8_is_for_processors_that_add_its_products_exactly(tmp_path: Path, cp
     path = tmp_path / "cpuinfo"
     path.write_text(cpuinfo, encoding="utf-8")
 
-    assert int8_is_fast(path) is expected
-    assert int8_is_fast(tmp_path / "missing") is False
+    assert (not VNNI_FLAGS.isdisjoint(processor_flags(path))) is expected
+    assert processor_flags(tmp_path / "missing") == frozenset()
 
 
 @pytest.mark.parametrize(("fast", "expected"), [(True, Precision.INT8), (False, Precision.FP32)])
 def test_the_fastest_graph_that_is_right_here(
     both: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, expected: Precision
 ) -> None:
-    monkeypatch.setattr(source_module, "int8_is_fast", lambda: fast)
+    flags = frozenset({"avx512_vnni"} if fast else {"avx2"})
+    monkeypatch.setattr("setfuse.runtime._source.processor_flags", lambda: flags)
 
     assert Classifier.load(both).variant.precision is expected
     assert Classifier.load(both, precision="int8").variant.precision is Precision.INT8

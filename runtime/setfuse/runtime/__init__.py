@@ -31,6 +31,7 @@ from ._prediction import Prediction
 from ._variant import BundleFile, Parity, Precision, Scores, Target, Tensor, Variant
 
 if TYPE_CHECKING:
+    from ._about import About
     from ._command import Command
     from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows, read_texts
     from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORMAT_VERSION",
+    "About",
     "BundleCorrupt",
     "BundleError",
     "BundleFile",
@@ -93,6 +95,7 @@ __all__ = [
 ]
 
 _LATER = {
+    "_about": "About",
     "_command": "Command",
     "_dataset": "MultiLabelRow Row as_rows read_multi_label_rows read_rows read_texts",
     "_evaluate": "Evaluation LabelMetrics MultiLabelEvaluation evaluate evaluate_multi_label",

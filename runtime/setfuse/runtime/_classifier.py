@@ -12,11 +12,13 @@ import numpy.typing as npt
 from ._async_calls import AsyncCalls
 from ._batching import MAX_BATCH_TOKENS, Limits
 from ._bundle import Bundle
+from ._choice import Choice
 from ._errors import NoDecisionScores, NoProbabilities, UsageError
 from ._inputs import as_list, check_text, iterate
 from ._manifest import Manifest, Task
 from ._model import MAX_TEXTS_AT_ONCE
 from ._prediction import Prediction, Rule, Threshold
+from ._processor import processor_flags
 from ._resident import Resident
 from ._source import Source
 from ._text import without_lone_surrogates
@@ -24,6 +26,7 @@ from ._tracing import span
 from ._variant import EMBEDDING, Scores, Variant
 
 if TYPE_CHECKING:
+    from ._about import About
     from ._explain import Explanation
     from ._stats import Stats
 
@@ -42,12 +45,13 @@ class Classifier(AsyncCalls):
     Prediction(label='order_status', score=0.4120)
     """
 
-    def __init__(self, source: Source, bundle: Bundle, variant: Variant) -> None:
+    def __init__(self, source: Source, bundle: Bundle, choice: Choice) -> None:
         """Load what was chosen; users call `Classifier.load`."""
         self.manifest: Manifest = bundle.manifest
-        self.variant = variant
+        self.variant: Variant = choice.variant
+        self._choice = choice
         self._source = source
-        load = partial(source.load, bundle, self.manifest, variant)
+        load = partial(source.load, bundle, self.manifest, choice)
         resident = Resident(load, f"the classifier of {source.bundle}", self.manifest.scores, source.limits)
         super().__init__(resident, Rule.make(self.manifest))
 
@@ -58,7 +62,7 @@ class Classifier(AsyncCalls):
         *,
         device: str = "auto",
         precision: str | None = None,
-        engine: str = "onnxruntime",
+        engine: str | None = None,
         threads: int | None = None,
         revision: str | None = None,
         max_batch_tokens: int = MAX_BATCH_TOKENS,
@@ -72,9 +76,10 @@ class Classifier(AsyncCalls):
                 bundle on the Hub only the files that are needed are downloaded, and found again without a network.
             device: `cpu`, `cuda`, or `auto` for the CPU. CUDA graphs come with a later release.
             precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device: int8 only
-                on a processor that is known to be good at it. With OpenVINO also `bf16`: the fp32 graph, on a processor
+                on a processor that is known to be good at it. Also `bf16`: the fp32 graph in OpenVINO, on a processor
                 that multiplies bfloat16.
-            engine: `onnxruntime` or `openvino`: which library runs the graph. The files are the same.
+            engine: `onnxruntime` or `openvino`: which library runs the graph. The files are the same. None takes
+                onnxruntime, except for bf16, or where OpenVINO is the only one; `about` says what was taken, and why.
             threads: Threads inside one run; None for as many processors as this process may use: its affinity mask,
                 and no more than the quota of its container.
             revision: A branch, tag or commit of a bundle on the Hub; None for the main branch.
@@ -115,6 +120,13 @@ class Classifier(AsyncCalls):
     def max_length(self) -> int:
         """Tokens of the longest text, prompt and special tokens included; what is longer is cut."""
         return self.manifest.max_length
+
+    @property
+    def about(self) -> "About":
+        """What runs here, and why it was chosen."""
+        from ._about import About  # not needed by a process that only predicts
+
+        return About.of(self._choice, self._source.threads, processor_flags())
 
     @property
     def stats(self) -> "Stats":
@@ -323,5 +335,5 @@ _Kind = TypeVar("_Kind", bound=Classifier)
 
 
 def _load(kind: type[_Kind], source: Source) -> _Kind:
-    bundle, variant = source.choose()
-    return kind(source.at(bundle), bundle, variant)
+    bundle, choice = source.choose()
+    return kind(source.at(bundle), bundle, choice)

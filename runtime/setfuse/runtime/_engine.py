@@ -1,5 +1,6 @@
 """The libraries that can run a graph: one interface, an adapter each."""
 
+import sys
 from enum import StrEnum
 from typing import Protocol
 
@@ -17,6 +18,15 @@ class Engine(StrEnum):
 
     ONNXRUNTIME = "onnxruntime"
     OPENVINO = "openvino"
+
+
+def is_installed(engine: Engine) -> bool:
+    """Tell whether an engine can be imported, without importing it."""
+    if engine in sys.modules:
+        return sys.modules[engine] is not None  # None forbids the import
+    from importlib import util  # often the answer is known
+
+    return util.find_spec(engine) is not None
 
 
 class Runs(Protocol):

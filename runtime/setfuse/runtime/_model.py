@@ -54,6 +54,8 @@ class Model:
         Raises:
             BundleCorrupt: The tokenizer or the graph fails on a text; the message says on which.
         """
+        if len(texts) == 1:
+            return self._answer_one(texts, output, first)
         width = self._manifest.embedding_dim if output == EMBEDDING else len(self._manifest.labels)
         answers = np.empty((len(texts), width), dtype=np.float32)
         for start in range(0, len(texts), MAX_TEXTS_AT_ONCE):
@@ -64,6 +66,13 @@ class Model:
                 )
                 answers[[start + index for index in batch]] = rows
         return answers
+
+    def _answer_one(self, texts: Sequence[str], output: str, first: int) -> npt.NDArray[np.float32]:
+        # What `answer` does for many: there is nothing to plan, and no order to restore.
+        try:
+            return self.run(self.tokenizer.encode(texts), output)
+        except SetfuseError as error:
+            raise name_text(error, first) from error
 
     def run(
         self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, links: Sequence[Any] = ()
@@ -84,7 +93,7 @@ class Model:
         tokens = len(token_ids) * len(token_ids[0])
         with span("batch", links, texts=len(token_ids), tokens=tokens):
             try:
-                (rows,) = self._graph.run(np.stack(token_ids), (output,))
+                (rows,) = self._graph.run(np.array(token_ids), (output,))
             except BaseException:
                 self.counters.add(batches=1, failed=1)
                 raise

@@ -1,7 +1,7 @@
 """Texts to token ids, with the body's own tokenizer."""
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from typing import NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -52,8 +52,10 @@ class Tokenizer:
         Raises:
             BundleCorrupt: tokenizers fails on one of them.
         """
-        with _own_errors():
+        try:
             encodings = self._tokenizer.encode_batch_fast([self._prepared(text) for text in texts])
+        except BaseException as error:  # noqa: BLE001 - what is not of tokenizers is raised again
+            _raise_own(error)
         return [np.asarray(encoding.ids, dtype=np.int64) for encoding in encodings]
 
     def seen(self, text: str) -> int:
@@ -65,8 +67,10 @@ class Tokenizer:
         Raises:
             BundleCorrupt: tokenizers fails on it.
         """
-        with _own_errors():
+        try:
             offsets = self._tokenizer.encode(self._prepared(text)).offsets
+        except BaseException as error:  # noqa: BLE001 - what is not of tokenizers is raised again
+            _raise_own(error)
         return max(0, max((end for _, end in offsets), default=0) - len(self._prompt))
 
     def _prepared(self, text: str) -> str:
@@ -85,18 +89,13 @@ class Tokenizer:
         return text
 
 
-@contextlib.contextmanager
-def _own_errors() -> Iterator[None]:
+def _raise_own(error: BaseException) -> NoReturn:
     """Make whatever tokenizers raises an error of ours: bare Exception, and, of its own bugs, a PanicException.
 
     Raises:
-        BundleCorrupt: It raised one.
+        BundleCorrupt: It is of tokenizers.
+        BaseException: It is not: an interrupt, or the end of the process.
     """
-    try:
-        yield
-    except BaseException as error:
-        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
-            raise
-        raise BundleCorrupt(
-            f"tokenizer.json: the tokenizers package fails: {error}; export the bundle again"
-        ) from error
+    if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+        raise error
+    raise BundleCorrupt(f"tokenizer.json: the tokenizers package fails: {error}; export the bundle again") from error

@@ -1,6 +1,7 @@
 """The runtime's subcommands: predict, evaluate, info, push."""
 
 import argparse
+import dataclasses
 import json
 import queue
 import sys
@@ -8,18 +9,21 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 
+from ._about import About
 from ._bundle import Bundle
+from ._choice import choose
 from ._classifier import Classifier
 from ._command import Command
 from ._dataset import read_multi_label_rows, read_rows
-from ._engine import BF16, Engine
-from ._errors import UsageError
+from ._engine import BF16, Engine, is_installed
+from ._errors import SetfuseError, UsageError
 from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
 from ._manifest import Manifest, Task
 from ._prediction import Prediction
+from ._processor import processor_flags
 from ._push import DEFAULT_MESSAGE, push
 from ._text import without_lone_surrogates
-from ._variant import Precision, Variant
+from ._variant import Precision, Target, Variant
 
 MAX_LINES_WAITING = 1024
 """Lines read ahead of the classifier: bounds the memory of an endless input."""
@@ -43,7 +47,7 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
         help="default: the fastest in the bundle; bf16 is the fp32 graph in OpenVINO",
     )
     parser.add_argument(
-        "--engine", choices=list(map(str, Engine)), default=str(Engine.ONNXRUNTIME), help="default: %(default)s"
+        "--engine", choices=list(map(str, Engine)), help="default: what suits the machine, as setfuse info says"
     )
     parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: %(default)s")
     parser.add_argument("--threads", type=int, metavar="N", help="default: all processors of this process")
@@ -214,14 +218,20 @@ def _print_confusion(evaluation: Evaluation) -> None:
 
 def _add_info(parser: argparse.ArgumentParser) -> None:
     _add_bundle(parser)
-    parser.add_argument("--json", action="store_true", help="the manifest as one JSON document")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="the manifest as one JSON document, and what this machine would run, as here",
+    )
 
 
 def _info(options: argparse.Namespace) -> None:
     manifest = Bundle(options.bundle, options.revision).manifest
+    here = _about_here(manifest)
     if options.json:
         # In today's form, whatever the bundle's own is; the version is the bundle's.
         value = {**manifest.to_json(), "format_version": manifest.format_version}
+        value["here"] = dataclasses.asdict(here) if isinstance(here, About) else {"error": here}
         print(json.dumps(value, ensure_ascii=False))
         return
     training = manifest.provenance.get("training")
@@ -234,8 +244,21 @@ def _info(options: argparse.Namespace) -> None:
         print(f"prompt        {manifest.prompt!r}")
     print(f"max length    {manifest.max_length} tokens")
     print(f"embedding     {manifest.embedding_dim} dimensions")
-    print(f"format        {manifest.format_version}\n")
+    print(f"format        {manifest.format_version}")
+    print(f"here          {here if isinstance(here, About) else f'nothing: {here}'}\n")
     _print_variants(manifest)
+
+
+def _about_here(manifest: Manifest) -> About | str:
+    """Say what `Classifier.load` would take on this machine; or, in a sentence, why it would take nothing."""
+    flags = processor_flags()
+    try:
+        choice = choose(
+            manifest, target=Target.CPU, precision=None, engine=None, flags=flags, is_installed=is_installed
+        )
+    except SetfuseError as error:
+        return str(error)
+    return About.of(choice, None, flags)
 
 
 def _print_variants(manifest: Manifest) -> None:

@@ -1,0 +1,126 @@
+"""Which graph of a bundle runs in which engine, and why: a rule on plain facts. Its figures stand in the README."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ._engine import BF16, Engine
+from ._errors import UsageError
+from ._manifest import Manifest
+from ._variant import Precision, Target, Variant
+
+BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+"""Of a processor that multiplies bfloat16; without one such products are slower than float32."""
+
+VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+"""Of a processor that adds products of 8-bit integers in 32 bits. x86 without adds them in 16, which overflow."""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What runs.
+
+    Attributes:
+        variant: The graph.
+        engine: What runs it.
+        bf16: Whether OpenVINO computes it in bfloat16.
+        reason: Why, in one sentence.
+    """
+
+    variant: Variant
+    engine: Engine
+    bf16: bool
+    reason: str
+
+    @property
+    def precision(self) -> str:
+        """What the matrix products are computed in: the graph's own precision, or `bf16`."""
+        return BF16 if self.bf16 else str(self.variant.precision)
+
+
+def choose(
+    manifest: Manifest,
+    *,
+    target: Target,
+    precision: str | None,
+    engine: Engine | None,
+    flags: frozenset[str],
+    is_installed: Callable[[Engine], bool],
+) -> Choice:
+    """Choose the graph and the engine.
+
+    What is asked for is taken, or refused. Of the rest: int8 in onnxruntime where the processor has VNNI; otherwise
+    fp32, computed in bfloat16 by OpenVINO where that is installed and the processor multiplies it, and in onnxruntime
+    where not. Other than that OpenVINO is taken where it is the only engine.
+
+    Args:
+        manifest: The bundle's.
+        target: The kind of device.
+        precision: A `Precision`, `bf16`, or None.
+        engine: None for the one that suits.
+        flags: What the processor can do, as /proc/cpuinfo names it; empty where that is not known.
+        is_installed: Tells of an engine; asked only where it matters.
+
+    Raises:
+        UsageError: The engine or the processor is not for that precision.
+        VariantNotFound: The bundle has no such graph.
+    """
+    if precision == BF16:
+        return _asked_bf16(manifest, target, engine, flags)
+    vnni = not VNNI_FLAGS.isdisjoint(flags)
+    wanted = None if precision is None else Precision(precision)
+    variant = manifest.variant(precision=wanted, target=target, int8_is_fast=vnni)
+    free = precision is None and engine is None and target is Target.CPU
+    if free and variant.precision is Precision.FP32 and _multiplies_bf16(flags) and is_installed(Engine.OPENVINO):
+        return Choice(
+            variant, Engine.OPENVINO, bf16=True, reason=f"{_why_not_int8(manifest, flags)}; {_BF16_IS_FASTER}"
+        )
+    if engine is None:
+        only_openvino = not is_installed(Engine.ONNXRUNTIME) and is_installed(Engine.OPENVINO)
+        engine = Engine.OPENVINO if only_openvino else Engine.ONNXRUNTIME
+    if engine is Engine.OPENVINO and variant.precision is Precision.INT8 and not vnni:
+        raise UsageError(
+            "precision: int8 in OpenVINO is for processors with VNNI: without, its sums of 8-bit products overflow "
+            'and the bundle\'s parity does not hold; pass precision="fp32" or engine="onnxruntime"'
+        )
+    return Choice(variant, engine, bf16=False, reason=_reason(manifest, variant, wanted, flags))
+
+
+_BF16_IS_FASTER = "the processor multiplies bfloat16, and OpenVINO does it 2.0 to 2.4 times as fast as fp32"
+
+
+def _asked_bf16(manifest: Manifest, target: Target, engine: Engine | None, flags: frozenset[str]) -> Choice:
+    if engine is Engine.ONNXRUNTIME:
+        raise UsageError(
+            f'precision: bf16 is the fp32 graph in OpenVINO, got engine="{engine}"; pass engine="openvino"'
+        )
+    if not _multiplies_bf16(flags):
+        raise UsageError("precision: expected a processor with avx512_bf16 or amx_bf16 for bf16; pass another one")
+    variant = manifest.variant(precision=Precision.FP32, target=target)
+    reason = "bf16 was asked for: it is the fp32 graph in OpenVINO"
+    return Choice(variant, Engine.OPENVINO, bf16=True, reason=reason)
+
+
+def _multiplies_bf16(flags: frozenset[str]) -> bool:
+    return not BF16_FLAGS.isdisjoint(flags)
+
+
+def _reason(manifest: Manifest, variant: Variant, wanted: Precision | None, flags: frozenset[str]) -> str:
+    vnni = ", ".join(sorted(VNNI_FLAGS & flags))
+    if variant.precision is Precision.INT8 and variant.target is Target.CPU and not vnni:
+        exact = "without VNNI onnxruntime must keep its sums from overflowing, which costs what it saves"
+        return f"int8 was asked for: {exact}" if wanted else f"the bundle has nothing but int8: {exact}"
+    if wanted is not None:
+        return f"{wanted} was asked for"
+    if variant.precision is Precision.INT8 and vnni:
+        return f"the processor has {vnni}: products of 8-bit integers are exact, and 2 to 3 times as fast as fp32"
+    if variant.precision is Precision.FP32 and variant.target is Target.CPU:
+        return _why_not_int8(manifest, flags)
+    return f"{variant.precision} is the fastest of the bundle's graphs for {variant.target}"
+
+
+def _why_not_int8(manifest: Manifest, flags: frozenset[str]) -> str:
+    if all(variant.precision is not Precision.INT8 or variant.takes_strings for variant in manifest.variants):
+        return "the bundle has no int8 graph"
+    if not flags:
+        return "what the processor can do is not known here, and int8 is only taken where it is known to be exact"
+    return "the processor has no VNNI: sums of 8-bit products would overflow, or cost what int8 saves"
