@@ -9,8 +9,10 @@ from typing import TypeVar
 from ._batching import Limits
 from ._bundle import Bundle
 from ._counters import Counters
-from ._engine import BF16, Engine, load_graph
+from ._cpus import available_cpus, check_threads
+from ._engine import BF16, Engine, Runs, load_graph
 from ._errors import UsageError
+from ._graph import Graph
 from ._manifest import Manifest
 from ._model import Model
 from ._processor import has_bf16, int8_is_fast
@@ -27,7 +29,7 @@ class Source:
         device: `auto` or a `Target`.
         precision: A `Precision`, `bf16`, or None for the fastest.
         engine: An `Engine`.
-        threads: Threads inside one run, or None for as many as the process may use.
+        threads: Threads at work for one call, or None for as many as the process may use.
         revision: Of a bundle on the Hub; None for the main branch.
         limits: How texts share runs of the graph.
     """
@@ -84,7 +86,14 @@ class Source:
         """
         tokenizer = Tokenizer(bundle.read(manifest.tokenizer), manifest.max_length, manifest.prompt)
         engine = Engine(self.engine)
-        graph = load_graph(engine, bundle.read(variant.file), variant, threads=self.threads, bf16=self._bf16(engine))
+        check_threads(self.threads)
+        threads = self.threads or available_cpus()
+
+        def load(count: int) -> Runs:
+            return load_graph(engine, bundle.read(variant.file), variant, threads=count, bf16=self._bf16(engine))
+
+        several = engine is Engine.ONNXRUNTIME and variant.target is Target.CPU
+        graph = Graph(load, f"the classifier of {self.bundle}", threads=threads, workers=threads if several else 1)
         return Model(manifest, tokenizer, graph, counters, self.limits.max_batch_tokens)
 
     def _bf16(self, engine: Engine) -> bool:
