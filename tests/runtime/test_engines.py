@@ -109,7 +109,7 @@ def test_threads_may_share_it(bundle: Path) -> None:
 def test_a_pickle_keeps_the_engine(bundle: Path) -> None:
     classifier = pickle.loads(pickle.dumps(Classifier.load(bundle, engine="openvino")))
 
-    assert type(classifier._resident.model()._graph).__name__ == "OpenvinoGraph"
+    assert type(classifier._resident.model()._graph._usual).__name__ == "OpenvinoGraph"
     assert classifier.predict(TEXTS) == Classifier.load(bundle, engine="openvino").predict(TEXTS)
 
 
@@ -206,7 +206,7 @@ def test_the_callers_thread_stays_on_its_processors(bundle: Path) -> None:
     classifier(TEXTS)
 
     assert os.sched_getaffinity(0) == before
-    assert classifier._resident.model()._graph._compiled.get_property("ENABLE_CPU_PINNING") is False  # type: ignore[attr-defined]
+    assert classifier._resident.model()._graph._usual._compiled.get_property("ENABLE_CPU_PINNING") is False  # type: ignore[attr-defined]
 
 
 def test_a_request_that_cannot_be_made_is_an_error_of_the_bundle(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_a_request_that_cannot_be_made_is_an_error_of_the_bundle(bundle: Path, m
 
 
 def test_the_request_that_ran_last_runs_next(bundle: Path) -> None:
-    graph: Any = Classifier.load(bundle, engine="openvino", precision="fp32")._resident.model()._graph
+    graph: Any = Classifier.load(bundle, engine="openvino", precision="fp32")._resident.model()._graph._usual
     requests = [graph._compiled.create_infer_request() for _ in range(3)]
     graph._idle.extend(requests)
 

@@ -7,8 +7,11 @@ from numbers import Real
 
 from ._errors import UsageError
 
-MAX_BATCH_TOKENS = 1024
-"""Bound on texts x tokens in one run: bigger batches leave the processor's caches and gain nothing."""
+MAX_BATCH_TOKENS = 256
+"""Bound on texts x tokens in one run: bigger batches leave the processor's caches and cost more a token."""
+
+WORTH_A_THREAD = 64
+"""Tokens from which on it pays to have another thread run them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,11 @@ def is_number(value: object) -> bool:
     except OverflowError:
         return False
     return True
+
+
+def useful_workers(tokens: int, workers: int) -> int:
+    """Tell among how many threads it pays to share so many tokens, of at most `workers`; at least 1."""
+    return max(1, min(workers, tokens // WORTH_A_THREAD))
 
 
 def plan_batches(lengths: Sequence[int], max_tokens: int) -> list[list[int]]:

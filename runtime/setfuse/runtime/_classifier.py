@@ -16,7 +16,7 @@ from ._choice import Choice
 from ._errors import NoDecisionScores, NoProbabilities, UsageError
 from ._inputs import as_list, check_text, iterate
 from ._manifest import Manifest, Task
-from ._model import MAX_TEXTS_AT_ONCE
+from ._model import MAX_TEXTS_AT_ONCE, Progress
 from ._prediction import Prediction, Rule, Threshold
 from ._processor import processor_flags
 from ._resident import Resident
@@ -80,8 +80,9 @@ class Classifier(AsyncCalls):
                 that multiplies bfloat16.
             engine: `onnxruntime` or `openvino`: which library runs the graph. The files are the same. None takes
                 onnxruntime, except for bf16, or where OpenVINO is the only one; `about` says what was taken, and why.
-            threads: Threads inside one run; None for as many processors as this process may use: its affinity mask,
-                and no more than the quota of its container.
+            threads: Threads at work for one call; None for as many processors as this process may use: its affinity
+                mask, and no more than the quota of its container. A list is shared among so many, a text of 128 tokens
+                or more is spread over them; a shorter one is faster on one thread.
             revision: A branch, tag or commit of a bundle on the Hub; None for the main branch.
             max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own.
             max_wait_ms: Of `aclassify` and `classify_many`: for how long a text may be passed over for fuller batches
@@ -168,16 +169,23 @@ class Classifier(AsyncCalls):
 
     @overload
     def predict(
-        self, texts: Iterable[str], *, threshold: Threshold | None = None
+        self, texts: Iterable[str], *, threshold: Threshold | None = None, progress: Progress | None = None
     ) -> list[str] | list[tuple[str, ...]]: ...
     @overload
-    def predict(self, texts: Iterable[str], *, abstain: float) -> list[str | None]: ...
+    def predict(
+        self, texts: Iterable[str], *, abstain: float, progress: Progress | None = None
+    ) -> list[str | None]: ...
     @overload
     def predict(
-        self, texts: Iterable[str], *, abstain: float | None
+        self, texts: Iterable[str], *, abstain: float | None, progress: Progress | None = None
     ) -> list[str] | list[str | None] | list[tuple[str, ...]]: ...
     def predict(
-        self, texts: Iterable[str], *, abstain: float | None = None, threshold: Threshold | None = None
+        self,
+        texts: Iterable[str],
+        *,
+        abstain: float | None = None,
+        threshold: Threshold | None = None,
+        progress: Progress | None = None,
     ) -> list[str] | list[str | None] | list[tuple[str, ...]]:
         """Give the label of each text, or, of a multi-label bundle, the labels.
 
@@ -185,6 +193,8 @@ class Classifier(AsyncCalls):
             texts: Any number of texts.
             abstain: As of a call.
             threshold: As of a call.
+            progress: Called with the number of texts that are done, in this thread, after each of its runs and at the
+                end, as `progress=print`. What it raises ends the call.
 
         Returns:
             A `Prediction`'s `label` a text; of a multi-label bundle its `labels`.
@@ -195,7 +205,7 @@ class Classifier(AsyncCalls):
             ClassifierClosed: `close` was called.
         """
         rule = self._rule.changed(self.manifest, abstain, threshold)
-        scores = self._answer(as_list(texts), self.manifest.scores)
+        scores = self._answer(as_list(texts), self.manifest.scores, progress=progress)
         if self.task is Task.MULTI_LABEL:
             return [rule.applying(row) for row in scores.tolist()]
         if abstain is not None:
@@ -253,7 +263,12 @@ class Classifier(AsyncCalls):
         return self._answer(as_list(texts), EMBEDDING)
 
     def stream(
-        self, texts: Iterable[str], *, abstain: float | None = None, threshold: Threshold | None = None
+        self,
+        texts: Iterable[str],
+        *,
+        abstain: float | None = None,
+        threshold: Threshold | None = None,
+        progress: Progress | None = None,
     ) -> Iterator[Prediction]:
         """Classify any number of texts in bounded memory.
 
@@ -261,6 +276,7 @@ class Classifier(AsyncCalls):
             texts: Any iterable; read `MAX_TEXTS_AT_ONCE` at a time.
             abstain: As of a call.
             threshold: As of a call.
+            progress: As of `predict`; ahead of what was yielded by at most `MAX_TEXTS_AT_ONCE`.
 
         Yields:
             One prediction a text, in the order of `texts`.
@@ -276,7 +292,7 @@ class Classifier(AsyncCalls):
             chunk = as_list(itertools.islice(iterator, MAX_TEXTS_AT_ONCE), first)
             if not chunk:
                 return
-            yield from rule.predictions(self._answer(chunk, self.manifest.scores, first))
+            yield from rule.predictions(self._answer(chunk, self.manifest.scores, first, progress))
 
     def explain(self, text: str, label: str | None = None) -> "Explanation":
         """Say which words moved the score of a label, by leaving out one at a time: as many answers as words.
@@ -326,9 +342,11 @@ class Classifier(AsyncCalls):
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _answer(self, texts: list[str], output: str, first: int = 0) -> npt.NDArray[np.float32]:
+    def _answer(
+        self, texts: list[str], output: str, first: int = 0, progress: Progress | None = None
+    ) -> npt.NDArray[np.float32]:
         with span("classify", texts=len(texts)):
-            return self._resident.model().answer(texts, output, first)
+            return self._resident.model().answer(texts, output, first, progress)
 
 
 _Kind = TypeVar("_Kind", bound=Classifier)

@@ -1,19 +1,23 @@
 """A bundle's tokenizer and graph together: texts to rows of numbers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ._batching import plan_batches
+from ._batching import plan_batches, useful_workers
 from ._counters import Counters
-from ._engine import Runs
 from ._errors import SetfuseError
+from ._graph import Graph
 from ._manifest import Manifest
 from ._tokenizer import Tokenizer
 from ._tracing import span
 from ._variant import EMBEDDING
+from ._workers import Workers
+
+Progress = Callable[[int], object]
+"""Called with the number of texts that are done, in the thread of the call."""
 
 MAX_TEXTS_AT_ONCE = 1024
 """How many texts are tokenized, sorted by length and answered together: bounds the memory of a long input."""
@@ -23,7 +27,7 @@ class Model:
     """What answers texts. Threads may share it: the tokenizer and the session may be called from several at once."""
 
     def __init__(
-        self, manifest: Manifest, tokenizer: Tokenizer, graph: Runs, counters: Counters, max_batch_tokens: int
+        self, manifest: Manifest, tokenizer: Tokenizer, graph: Graph, counters: Counters, max_batch_tokens: int
     ) -> None:
         """Put the parts together.
 
@@ -39,14 +43,18 @@ class Model:
         self._graph = graph
         self._manifest = manifest
         self._max_batch_tokens = max_batch_tokens
+        self._workers = Workers(graph.workers)
 
-    def answer(self, texts: Sequence[str], output: str, first: int = 0) -> npt.NDArray[np.float32]:
-        """Answer texts, in batches of equal length.
+    def answer(
+        self, texts: Sequence[str], output: str, first: int = 0, progress: Progress | None = None
+    ) -> npt.NDArray[np.float32]:
+        """Answer texts, in batches of equal length, several batches at a time.
 
         Args:
             texts: Any strings.
             output: Which of the graph's outputs.
-            first: The number of the first text, for messages.
+            first: The number of the first text, for messages and for `progress`.
+            progress: Told how many texts are done, those before `first` included.
 
         Returns:
             float32 (texts, width of the output), rows in the order of `texts`.
@@ -55,27 +63,61 @@ class Model:
             BundleCorrupt: The tokenizer or the graph fails on a text; the message says on which.
         """
         if len(texts) == 1:
-            return self._answer_one(texts, output, first)
+            return self._answer_one(texts, output, first, progress)
         width = self._manifest.embedding_dim if output == EMBEDDING else len(self._manifest.labels)
         answers = np.empty((len(texts), width), dtype=np.float32)
         for start in range(0, len(texts), MAX_TEXTS_AT_ONCE):
-            token_ids = self._tokenize(texts[start : start + MAX_TEXTS_AT_ONCE], first + start)
-            for batch in plan_batches([len(ids) for ids in token_ids], self._max_batch_tokens):
-                rows = self._named_run(
-                    [token_ids[index] for index in batch], output, [first + start + i for i in batch]
-                )
-                answers[[start + index for index in batch]] = rows
+            chunk = slice(start, start + MAX_TEXTS_AT_ONCE)
+            self._answer_chunk(texts[chunk], output, first + start, answers[chunk], progress)
         return answers
 
-    def _answer_one(self, texts: Sequence[str], output: str, first: int) -> npt.NDArray[np.float32]:
-        # What `answer` does for many: there is nothing to plan, and no order to restore.
+    def _answer_one(
+        self, texts: Sequence[str], output: str, first: int, progress: Progress | None
+    ) -> npt.NDArray[np.float32]:
+        # What `_answer_chunk` does for many: there is nothing to plan, and no order to restore.
         try:
-            return self.run(self.tokenizer.encode(texts), output)
+            answers = self.run(self.tokenizer.encode(texts), output)
         except SetfuseError as error:
             raise name_text(error, first) from error
+        if progress is not None:
+            progress(first + 1)
+        return answers
+
+    def _answer_chunk(
+        self,
+        texts: Sequence[str],
+        output: str,
+        first: int,
+        answers: npt.NDArray[np.float32],
+        progress: Progress | None,
+    ) -> None:
+        token_ids = self._tokenize(texts, first)
+        done: list[int] = []
+
+        def answer(batch: list[int], *, alone: bool = False) -> None:
+            numbers = [first + index for index in batch]
+            answers[batch] = self._named_run([token_ids[index] for index in batch], output, numbers, alone=alone)
+            done.append(len(batch))
+
+        def tell() -> None:
+            if progress is not None and sum(done) < len(texts):
+                progress(first + sum(done))
+
+        lengths = [len(ids) for ids in token_ids]
+        left = sum(lengths)
+        workers = useful_workers(left, self._workers.count)
+        batches = plan_batches(lengths, min(self._max_batch_tokens, -(-left // workers)))
+        # The others would wait for a run that takes longer than all of them: it goes first, on all threads.
+        while batches and (size := sum(lengths[index] for index in batches[0])) > 2 * (left - size):
+            answer(batches.pop(0), alone=True)
+            tell()
+            left -= size
+        self._workers.do(batches, answer, tell, useful_workers(left, workers))
+        if progress is not None:
+            progress(first + len(texts))
 
     def run(
-        self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, links: Sequence[Any] = ()
+        self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, links: Sequence[Any] = (), *, alone: bool = True
     ) -> npt.NDArray[np.float32]:
         """Run the graph once.
 
@@ -83,6 +125,7 @@ class Model:
             token_ids: Of texts of equal length.
             output: Which of the graph's outputs.
             links: To the spans of those who asked.
+            alone: Whether the caller has nothing else to run at the same time.
 
         Returns:
             float32 (texts, width of the output).
@@ -93,7 +136,7 @@ class Model:
         tokens = len(token_ids) * len(token_ids[0])
         with span("batch", links, texts=len(token_ids), tokens=tokens):
             try:
-                (rows,) = self._graph.run(np.array(token_ids), (output,))
+                rows = self._graph.run(np.array(token_ids), output, alone=alone)
             except BaseException:
                 self.counters.add(batches=1, failed=1)
                 raise
@@ -110,16 +153,16 @@ class Model:
         return [self._tokenize([text], number)[0] for number, text in enumerate(texts, start=first)]
 
     def _named_run(
-        self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, numbers: Sequence[int]
+        self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, numbers: Sequence[int], *, alone: bool
     ) -> npt.NDArray[np.float32]:
         try:
-            return self.run(token_ids, output)
+            return self.run(token_ids, output, alone=alone)
         except SetfuseError as error:
             if len(token_ids) == 1:
                 raise name_text(error, numbers[0]) from error
         # Which of them it was shows when each runs alone.
         pairs = zip(token_ids, numbers, strict=True)
-        return np.concatenate([self._named_run([ids], output, [number]) for ids, number in pairs])
+        return np.concatenate([self._named_run([ids], output, [number], alone=alone) for ids, number in pairs])
 
 
 def name_text(error: Exception, number: int) -> Exception:

@@ -1,7 +1,6 @@
 """A model in this process: there while its classifier is open, loaded anew in a forked child, gone once closed."""
 
 import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 from ._batching import Limits
 from ._counters import Counters
 from ._errors import ClassifierClosed
+from ._log import log
 from ._model import Model
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class Resident:
         self._closed = False
         self._start_afresh()
         self._model: Model | None = load(self.counters)
-        _log("loaded", name)
+        log("loaded", name)
         _remember(self)
 
     def _start_afresh(self) -> None:
@@ -57,7 +57,7 @@ class Resident:
         with self._lock:
             self._check_open()
             if self._model is None:
-                _log("loading it anew in a forked process", self._name)
+                log("loading it anew in a forked process", self._name)
                 self._model = self._load(self.counters)
             return self._model
 
@@ -86,7 +86,7 @@ class Resident:
         """
         with self._lock:
             if not self._closed:
-                _log("closed", self._name)
+                log("closed", self._name)
             self._closed = True
             batcher, self._model = self._batcher, None
         if batcher is not None:
@@ -134,12 +134,6 @@ _REGISTERED = threading.Event()
 def _after_fork() -> None:
     for resident in list(_RESIDENTS):
         resident.after_fork()
-
-
-def _log(what: str, name: str) -> None:
-    logging = sys.modules.get("logging")  # a program that listens has imported it
-    if logging is not None:
-        logging.getLogger("setfuse.runtime").info("%s: %s", name, what)
 
 
 def _nothing() -> None:

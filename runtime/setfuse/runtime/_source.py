@@ -10,8 +10,10 @@ from ._batching import Limits
 from ._bundle import Bundle
 from ._choice import Choice, choose
 from ._counters import Counters
-from ._engine import BF16, Engine, is_installed, load_graph
+from ._cpus import available_cpus, check_threads
+from ._engine import BF16, Engine, Runs, is_installed, load_graph
 from ._errors import UsageError
+from ._graph import Graph
 from ._manifest import Manifest
 from ._model import Model
 from ._processor import processor_flags
@@ -28,7 +30,7 @@ class Source:
         device: `auto` or a `Target`.
         precision: A `Precision`, `bf16`, or None for the fastest.
         engine: An `Engine`, or None for the one that suits.
-        threads: Threads inside one run, or None for as many as the process may use.
+        threads: Threads at work for one call, or None for as many as the process may use.
         revision: Of a bundle on the Hub; None for the main branch.
         limits: How texts share runs of the graph.
     """
@@ -85,13 +87,15 @@ class Source:
             MissingExtra: The engine is not installed.
         """
         tokenizer = Tokenizer(bundle.read(manifest.tokenizer), manifest.max_length, manifest.prompt)
-        graph = load_graph(
-            choice.engine,
-            bundle.read(choice.variant.file),
-            choice.variant,
-            threads=self.threads,
-            bf16=choice.bf16,
-        )
+        check_threads(self.threads)
+        threads = self.threads or available_cpus()
+        variant = choice.variant
+
+        def load(count: int) -> Runs:
+            return load_graph(choice.engine, bundle.read(variant.file), variant, threads=count, bf16=choice.bf16)
+
+        several = choice.engine is Engine.ONNXRUNTIME and variant.target is Target.CPU
+        graph = Graph(load, f"the classifier of {self.bundle}", threads=threads, workers=threads if several else 1)
         return Model(manifest, tokenizer, graph, counters, self.limits.max_batch_tokens)
 
 

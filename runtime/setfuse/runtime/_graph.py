@@ -1,0 +1,65 @@
+"""A graph as a model runs it: several runs at once, of one thread each; or a long run alone, on all threads."""
+
+import threading
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from ._engine import Runs
+from ._errors import SetfuseError
+from ._log import log
+
+WIDE_TOKENS = 128
+"""From so many tokens on, a run is faster on all threads than on one: below, they wait for each other too often."""
+
+
+class Graph:
+    """Runs a graph. Threads may share it.
+
+    Where several runs at once are faster than one on all threads, a run has one thread. Only a run that is alone and
+    long has them all: for these the graph is loaded a second time, when the first of them comes.
+    """
+
+    def __init__(self, load: Callable[[int], Runs], name: str, *, threads: int, workers: int) -> None:
+        """Load the graph.
+
+        Args:
+            load: Loads it, for runs of a number of threads each.
+            name: For messages.
+            threads: That the runs may use together.
+            workers: How many runs at once are worth it: 1, or as many as `threads`.
+        """
+        self.workers = workers
+        self._load = load
+        self._name = name
+        self._threads = threads
+        self._usual = load(1 if workers > 1 else threads)
+        self._lock = threading.Lock()
+        self._wide: Runs | None = None
+
+    def run(self, input_ids: npt.NDArray[np.int64], output: str, *, alone: bool) -> npt.NDArray[np.float32]:
+        """Run one batch of texts that all have the same number of tokens.
+
+        Args:
+            input_ids: int64 (texts, tokens).
+            output: Which of the scores and `sentence_embedding` to compute.
+            alone: Whether the caller has nothing else to run at the same time.
+
+        Returns:
+            float32 (texts, width of the output).
+        """
+        wide = alone and self.workers > 1 and input_ids.size >= WIDE_TOKENS
+        graph = self._on_all_threads() if wide else self._usual
+        (rows,) = graph.run(input_ids, (output,))
+        return rows
+
+    def _on_all_threads(self) -> Runs:
+        with self._lock:
+            if self._wide is None:
+                try:
+                    self._wide = self._load(self._threads)
+                except (SetfuseError, OSError) as error:  # the bundle's files may be others by now
+                    log(f"long texts go on with one thread, as the graph cannot be loaded again: {error}", self._name)
+                    self._wide = self._usual
+            return self._wide
