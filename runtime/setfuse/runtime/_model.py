@@ -1,7 +1,7 @@
 """A bundle's tokenizer and graph together: texts to rows of numbers."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,9 +11,11 @@ from ._counters import Counters
 from ._engine import Runs
 from ._errors import SetfuseError
 from ._manifest import Manifest
-from ._tokenizer import Tokenizer
 from ._tracing import span
 from ._variant import EMBEDDING
+
+if TYPE_CHECKING:
+    from ._tokenizer import Tokenizer
 
 MAX_TEXTS_AT_ONCE = 1024
 """How many texts are tokenized, sorted by length and answered together: bounds the memory of a long input."""
@@ -23,7 +25,7 @@ class Model:
     """What answers texts. Threads may share it: the tokenizer and the session may be called from several at once."""
 
     def __init__(
-        self, manifest: Manifest, tokenizer: Tokenizer, graph: Runs, counters: Counters, max_batch_tokens: int
+        self, manifest: Manifest, tokenizer: "Tokenizer", graph: Runs, counters: Counters, max_batch_tokens: int
     ) -> None:
         """Put the parts together.
 

@@ -6,15 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from ._alongside import Alongside
 from ._batching import Limits
 from ._bundle import Bundle
 from ._counters import Counters
-from ._engine import BF16, Engine, load_graph
+from ._engine import BF16, Engine, import_engine, load_graph
 from ._errors import UsageError
 from ._manifest import Manifest
 from ._model import Model
 from ._processor import has_bf16, int8_is_fast
-from ._tokenizer import Tokenizer
 from ._variant import Precision, Target, Variant
 
 
@@ -82,9 +82,17 @@ class Source:
             HubError: The Hub did not give a file.
             MissingExtra: The engine is not installed.
         """
-        tokenizer = Tokenizer(bundle.read(manifest.tokenizer), manifest.max_length, manifest.prompt)
         engine = Engine(self.engine)
-        graph = load_graph(engine, bundle.read(variant.file), variant, threads=self.threads, bf16=self._bf16(engine))
+        definition = bundle.read(manifest.tokenizer)
+        with (
+            bundle.open(variant.file) as file,
+            Alongside(lambda: file.checked(by_name=engine.takes_names)) as check,
+        ):
+            import_engine(engine)
+            from ._tokenizer import Tokenizer  # with its library, which takes a while to import
+
+            tokenizer = Tokenizer(definition, manifest.max_length, manifest.prompt)
+            graph = load_graph(engine, check.result(), variant, threads=self.threads, bf16=self._bf16(engine))
         return Model(manifest, tokenizer, graph, counters, self.limits.max_batch_tokens)
 
     def _bf16(self, engine: Engine) -> bool:
