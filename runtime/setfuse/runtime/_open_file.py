@@ -54,7 +54,7 @@ class OpenFile:
             raise self._expected.unreadable(self._path, error) from error
         self._expected.check(self._path, data)
         name = f"{_OPEN_FILES}/{self._file.fileno()}"
-        return name if by_name and os.path.exists(name) else data
+        return name if by_name and Path(name).exists() else data
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +63,9 @@ class OpenFile:
         after = self._state()
         self._file.close()
         if kind is None and after != self._before:
-            raise BundleCorrupt(f"{self._path}: expected a file that stays as it is, found it changed while it was read")
+            raise BundleCorrupt(
+                f"{self._path}: expected a file that stays as it is, found it changed while it was read"
+            )
 
     def _state(self) -> tuple[int, int]:
         status = os.fstat(self._file.fileno())
