@@ -5,6 +5,7 @@ from pathlib import Path
 from ._errors import BundleNotFound, HubError, UsageError
 from ._hub import find_file_on_hub, is_full_hub_id
 from ._manifest import MANIFEST_NAME, Manifest
+from ._open_file import OpenFile
 from ._variant import BundleFile
 
 
@@ -52,6 +53,19 @@ class Bundle:
             BundleCorrupt: It is missing, or is not what the manifest says.
             HubError: The Hub did not give it.
         """
+        self._fetch(file)
+        return file.read(self._folder)
+
+    def open(self, file: BundleFile) -> OpenFile:
+        """Open one of the files, downloading it where need be.
+
+        Raises:
+            BundleCorrupt: It is missing, or cannot be opened.
+            HubError: The Hub did not give it.
+        """
+        self._fetch(file)
+        return OpenFile(self._folder, file)
+
+    def _fetch(self, file: BundleFile) -> None:
         if self._hub_id:
             find_file_on_hub(self._hub_id, file.file, revision=self._folder.name)
-        return file.read(self._folder)

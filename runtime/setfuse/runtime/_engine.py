@@ -19,6 +19,11 @@ class Engine(StrEnum):
     ONNXRUNTIME = "onnxruntime"
     OPENVINO = "openvino"
 
+    @property
+    def takes_names(self) -> bool:
+        """Whether it reads a graph by the name of its file, which costs it less than bytes."""
+        return self is Engine.ONNXRUNTIME
+
 
 def is_installed(engine: Engine) -> bool:
     """Tell whether an engine can be imported, without importing it."""
@@ -44,12 +49,12 @@ class Runs(Protocol):
         """
 
 
-def load_graph(engine: Engine, model: bytes, variant: Variant, *, threads: int | None, bf16: bool) -> Runs:
+def load_graph(engine: Engine, model: str | bytes, variant: Variant, *, threads: int | None, bf16: bool) -> Runs:
     """Load a graph into an engine.
 
     Args:
         engine: Which.
-        model: The ONNX file's bytes.
+        model: The ONNX file's bytes, or, for an engine that takes names, its name.
         variant: What the manifest says of them.
         threads: Threads inside one run; None for as many as this process may use.
         bf16: Whether matrix products are computed in bfloat16; OpenVINO's alone.
@@ -59,10 +64,22 @@ def load_graph(engine: Engine, model: bytes, variant: Variant, *, threads: int |
         UsageError: `threads` is out of its range, or the engine cannot run on the variant's kind of device.
         BundleCorrupt: The engine refuses the file, or it is another graph than the manifest says.
     """
-    if engine is Engine.OPENVINO:
+    if isinstance(model, bytes) and engine is Engine.OPENVINO:
         from ._openvino import OpenvinoGraph  # of the two engines only one is loaded
 
         return OpenvinoGraph(model, variant, threads=threads, bf16=bf16)
     from ._session import Session
 
     return Session(model, variant, threads=threads)
+
+
+def import_engine(engine: Engine) -> None:
+    """Import onnxruntime, if that is the engine, so that it is there when the graph is.
+
+    Raises:
+        MissingExtra: It is not installed.
+    """
+    if engine is Engine.ONNXRUNTIME:
+        from ._session import import_onnxruntime
+
+        import_onnxruntime()

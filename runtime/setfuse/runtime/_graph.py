@@ -21,20 +21,19 @@ class Graph:
     long has them all: for these the graph is loaded a second time, when the first of them comes.
     """
 
-    def __init__(self, load: Callable[[int], Runs], name: str, *, threads: int, workers: int) -> None:
-        """Load the graph.
+    def __init__(self, usual: Runs, load_wide: Callable[[], Runs], name: str, *, workers: int) -> None:
+        """Take the graph.
 
         Args:
-            load: Loads it, for runs of a number of threads each.
+            usual: The graph, for runs of one thread each; with one worker, on all threads.
+            load_wide: Loads it for runs on all threads.
             name: For messages.
-            threads: That the runs may use together.
-            workers: How many runs at once are worth it: 1, or as many as `threads`.
+            workers: How many runs at once are worth it.
         """
         self.workers = workers
-        self._load = load
+        self._usual = usual
+        self._load_wide = load_wide
         self._name = name
-        self._threads = threads
-        self._usual = load(1 if workers > 1 else threads)
         self._lock = threading.Lock()
         self._wide: Runs | None = None
 
@@ -58,7 +57,7 @@ class Graph:
         with self._lock:
             if self._wide is None:
                 try:
-                    self._wide = self._load(self._threads)
+                    self._wide = self._load_wide()
                 except (SetfuseError, OSError) as error:  # the bundle's files may be others by now
                     log(f"long texts go on with one thread, as the graph cannot be loaded again: {error}", self._name)
                     self._wide = self._usual

@@ -1,7 +1,7 @@
 """A bundle's tokenizer and graph together: texts to rows of numbers."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,10 +11,12 @@ from ._counters import Counters
 from ._errors import SetfuseError
 from ._graph import Graph
 from ._manifest import Manifest
-from ._tokenizer import Tokenizer
 from ._tracing import span
 from ._variant import EMBEDDING
 from ._workers import Workers
+
+if TYPE_CHECKING:
+    from ._tokenizer import Tokenizer
 
 Progress = Callable[[int], object]
 """Called with the number of texts that are done, in the thread of the call."""
@@ -27,7 +29,7 @@ class Model:
     """What answers texts. Threads may share it: the tokenizer and the session may be called from several at once."""
 
     def __init__(
-        self, manifest: Manifest, tokenizer: Tokenizer, graph: Graph, counters: Counters, max_batch_tokens: int
+        self, manifest: Manifest, tokenizer: "Tokenizer", graph: Graph, counters: Counters, max_batch_tokens: int
     ) -> None:
         """Put the parts together.
 

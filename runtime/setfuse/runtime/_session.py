@@ -26,11 +26,11 @@ _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 class Session:
     """A graph, loaded and ready to run on one kind of device."""
 
-    def __init__(self, model: bytes, variant: Variant, *, threads: int | None) -> None:
+    def __init__(self, model: str | bytes, variant: Variant, *, threads: int | None) -> None:
         """Load the graph.
 
         Args:
-            model: The ONNX file's bytes.
+            model: The ONNX file's name, or its bytes: onnxruntime copies these, once more than it does a file.
             variant: What the manifest says of them.
             threads: Threads inside one run; None for as many as this process may use.
 
@@ -40,7 +40,7 @@ class Session:
             BundleCorrupt: onnxruntime refuses the file, or it is another graph than the manifest says.
         """
         check_threads(threads)
-        onnxruntime = _onnxruntime()
+        onnxruntime = import_onnxruntime()
         provider = PROVIDERS[variant.target]
         if provider not in onnxruntime.get_available_providers():
             available = ", ".join(onnxruntime.get_available_providers())
@@ -91,7 +91,7 @@ class Session:
         return results
 
 
-def _onnxruntime() -> "onnxruntime":
+def import_onnxruntime() -> "onnxruntime":
     """Import onnxruntime, without its telemetry.
 
     Release 1.32's sends from a thread of its own; a forked child that inherits it never ends when it exits. Who wants

@@ -6,18 +6,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from ._alongside import Alongside
 from ._batching import Limits
 from ._bundle import Bundle
 from ._choice import Choice, choose
 from ._counters import Counters
 from ._cpus import available_cpus, check_threads
-from ._engine import BF16, Engine, Runs, is_installed, load_graph
+from ._engine import BF16, Engine, Runs, import_engine, is_installed, load_graph
 from ._errors import UsageError
 from ._graph import Graph
 from ._manifest import Manifest
 from ._model import Model
 from ._processor import processor_flags
-from ._tokenizer import Tokenizer
 from ._variant import Precision, Target
 
 
@@ -86,16 +86,30 @@ class Source:
             HubError: The Hub did not give a file.
             MissingExtra: The engine is not installed.
         """
-        tokenizer = Tokenizer(bundle.read(manifest.tokenizer), manifest.max_length, manifest.prompt)
         check_threads(self.threads)
         threads = self.threads or available_cpus()
-        variant = choice.variant
+        engine, variant = choice.engine, choice.variant
+        several = engine is Engine.ONNXRUNTIME and variant.target is Target.CPU
+        workers = threads if several else 1
 
-        def load(count: int) -> Runs:
-            return load_graph(choice.engine, bundle.read(variant.file), variant, threads=count, bf16=choice.bf16)
+        def load(model: str | bytes, count: int) -> Runs:
+            return load_graph(engine, model, variant, threads=count, bf16=choice.bf16)
 
-        several = choice.engine is Engine.ONNXRUNTIME and variant.target is Target.CPU
-        graph = Graph(load, f"the classifier of {self.bundle}", threads=threads, workers=threads if several else 1)
+        def load_wide() -> Runs:
+            with bundle.open(variant.file) as file:
+                return load(file.checked(by_name=engine.takes_names), threads)
+
+        definition = bundle.read(manifest.tokenizer)
+        with (
+            bundle.open(variant.file) as file,
+            Alongside(lambda: file.checked(by_name=engine.takes_names)) as check,
+        ):
+            import_engine(engine)
+            from ._tokenizer import Tokenizer  # with its library, which takes a while to import
+
+            tokenizer = Tokenizer(definition, manifest.max_length, manifest.prompt)
+            usual = load(check.result(), 1 if workers > 1 else threads)
+        graph = Graph(usual, load_wide, f"the classifier of {self.bundle}", workers=workers)
         return Model(manifest, tokenizer, graph, counters, self.limits.max_batch_tokens)
 
 

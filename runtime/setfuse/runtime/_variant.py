@@ -179,9 +179,16 @@ class BundleFile:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise BundleCorrupt(
-                f"{path}: expected {self.bytes} bytes, but it cannot be read: {error.strerror}; export the bundle again"
-            ) from error
+            raise self.unreadable(path, error) from error
+        self.check(path, data)
+        return data
+
+    def check(self, path: Path, data: builtins.bytes) -> None:
+        """Compare what was read with what it must be.
+
+        Raises:
+            BundleCorrupt: It is something else.
+        """
         if len(data) != self.bytes:
             raise BundleCorrupt(f"{path}: expected {self.bytes} bytes, found {len(data)}; export the bundle again")
         digest = hashlib.sha256(data).hexdigest()
@@ -190,7 +197,12 @@ class BundleFile:
                 f"{path}: expected sha256 {self.sha256[:12]}…, found {digest[:12]}…: the file was altered; "
                 "export the bundle again"
             )
-        return data
+
+    def unreadable(self, path: Path, error: OSError) -> BundleCorrupt:
+        """Say that the file cannot be read."""
+        return BundleCorrupt(
+            f"{path}: expected {self.bytes} bytes, but it cannot be read: {error.strerror}; export the bundle again"
+        )
 
 
 @dataclass(frozen=True, slots=True)
