@@ -76,7 +76,7 @@ class Overhead:
 def measure(classifier: Classifier, texts: str | list[str], what: str, *, keeps: bool, calls: int) -> Overhead:
     """Measure calls with the innermost one replaced; it is put back at the end."""
     model = classifier._resident.model()  # noqa: SLF001 - there is no other way to measure what is around it
-    wrapper = model._graph._session  # type: ignore[attr-defined]  # noqa: SLF001
+    wrapper = model._graph._usual._session  # type: ignore[attr-defined]  # noqa: SLF001
     own = wrapper._sess  # noqa: SLF001
     wrapper._sess = engine = Engine(own, keeps=keeps)  # noqa: SLF001
     as_list = [texts] if isinstance(texts, str) else texts

@@ -49,7 +49,7 @@ def test_a_running_engine_runs_each_time() -> None:
 @pytest.mark.parametrize("keeps", [True, False])
 def test_the_engine_is_put_back(keeps: bool, tiny_bundle: Path) -> None:
     with Classifier.load(tiny_bundle, engine="onnxruntime") as classifier:
-        wrapper = classifier._resident.model()._graph._session  # type: ignore[attr-defined]
+        wrapper = classifier._resident.model()._graph._usual._session  # type: ignore[attr-defined]
         own = wrapper._sess
         before = classifier(TEXT)
 

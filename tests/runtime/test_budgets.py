@@ -47,7 +47,7 @@ def test_importing_and_calling_bring_few_modules_and_memory_stays_flat(tiny_bund
 
     ours = [name for name in at_import if name.startswith("setfuse")]
     assert not (AT_WORK | OF_OTHER_COMMANDS).intersection(at_import)
-    assert len(ours) <= 24, ours
+    assert len(ours) <= 28, ours
     assert len(at_import) <= 45, sorted(set(at_import) - set(ours))
     assert not (AT_WORK | OF_OTHER_COMMANDS).intersection(at_call)
     assert len(at_call) <= 3, at_call

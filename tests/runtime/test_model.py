@@ -9,6 +9,7 @@ import pytest
 
 from setfuse.runtime import BundleCorrupt, Manifest, Stats
 from setfuse.runtime._counters import Counters
+from setfuse.runtime._graph import Graph
 from setfuse.runtime._model import Model
 from setfuse.runtime._tokenizer import Tokenizer
 from setfuse.runtime._variant import EMBEDDING
@@ -46,7 +47,9 @@ def tokenizer(tiny_bundle: Path, manifest: Manifest) -> Tokenizer:
 
 def make(manifest: Manifest, tokenizer: Tokenizer, refuses: Sequence[int] = ()) -> Model:
     widths = {EMBEDDING: manifest.embedding_dim, str(manifest.scores): len(manifest.labels)}
-    return Model(manifest, tokenizer, Sums(widths, refuses), Counters(), max_batch_tokens=1024)
+    sums = Sums(widths, refuses)
+    graph = Graph(sums, lambda: sums, "the sums", workers=1)
+    return Model(manifest, tokenizer, graph, Counters(), max_batch_tokens=1024)
 
 
 @pytest.fixture
