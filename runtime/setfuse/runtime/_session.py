@@ -20,6 +20,9 @@ PROVIDERS = {Target.CPU: "CPUExecutionProvider", Target.CUDA: "CUDAExecutionProv
 SLOWER_FUSIONS = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """On the CPU, Add and LayerNormalization, and Add and Gelu, are faster apart than in one kernel of onnxruntime's."""
 
+IDLE_PASSES = ["ConstantSharing", "GemmActivationFusion"]
+"""Passes that gain nothing in such graphs, and cost some milliseconds of a load each: the graph is resolved anew."""
+
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
 
 
@@ -50,7 +53,7 @@ class Session:
                 model,
                 sess_options=_options(onnxruntime, variant.target, threads),
                 providers=[provider],
-                disabled_optimizers=SLOWER_FUSIONS if variant.target is Target.CPU else None,
+                disabled_optimizers=[*SLOWER_FUSIONS, *IDLE_PASSES] if variant.target is Target.CPU else None,
             )
         except Exception as error:  # onnxruntime's exceptions have no common base but this one
             raise BundleCorrupt(f"{variant.file.file}: onnxruntime refuses the graph: {error}") from error
