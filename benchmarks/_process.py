@@ -200,7 +200,8 @@ def start(command: Sequence[str], threads: int, limits: Limits) -> Iterator[Work
             stdout=subprocess.PIPE,
             stderr=errors,
             cwd=ROOT,
-            env={**os.environ, **thread_settings(threads), "HF_HUB_OFFLINE": "1"},
+            # Modules are compiled once, as those of an installed package are: no contender starts by compiling its own.
+            env={**os.environ, **thread_settings(threads), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": ""},
             start_new_session=True,  # a process group of its own, to be stopped and ended as one
         )
         try:
