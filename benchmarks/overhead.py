@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from setfuse.runtime import Classifier, SetfuseError
+from setfuse.runtime import Classifier, Precision, SetfuseError
 
 from ._command_line import DEMO
 
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__.split("\n\n", 1)[0])
     parser.add_argument("--bundle", type=Path, default=DEMO / "bundle", help="default: the one of make demo")
-    parser.add_argument("--precision", help="default: what suits the machine")
+    parser.add_argument("--precision", choices=list(map(str, Precision)), help="default: what suits the machine")
     parser.add_argument("--calls", type=int, default=3000, help="default: %(default)s")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args(arguments)

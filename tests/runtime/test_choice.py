@@ -122,7 +122,7 @@ def test_what_is_taken_where_nothing_is_asked_for(
 
     assert told(choice) == expected
     assert choice.reason
-    assert "." not in choice.reason.replace("2.0", "").replace("2.4", "")  # one sentence
+    assert "." not in choice.reason  # one sentence
 
 
 REASONS = [
@@ -131,7 +131,7 @@ REASONS = [
     ("AVX2 alone", "all", "the processor has no VNNI: sums of 8-bit products would overflow"),
     ("Arm", "all", "what the processor can do is not known here"),
     ("unknown", "all", "what the processor can do is not known here"),
-    ("bf16 alone", "all", "OpenVINO does it 2.0 to 2.4 times as fast as fp32"),
+    ("bf16 alone", "all", "the processor multiplies bfloat16, which OpenVINO does faster than fp32"),
     ("AVX2 alone", "int8", "the bundle has nothing but int8: without VNNI onnxruntime must keep its sums"),
 ]
 

@@ -835,7 +835,6 @@ PROBE = """
 import sys
 {first}
 from setfuse.runtime.__main__ import main
-from setfuse.runtime._engine import Engine
 status = main(sys.argv[1:])
 print(status, *[name for name in {heavy} if name in sys.modules], file=sys.stderr)
 """

@@ -1,8 +1,10 @@
 """A call on several threads: the answers of one by one, in order; what fails, who interrupts, and who may help."""
 
 import contextvars
+import gc
 import shutil
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,10 +17,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setfuse.export import export
-from setfuse.runtime import BundleCorrupt, Classifier, ClassifierClosed
+from setfuse.runtime import BundleCorrupt, Classifier, ClassifierClosed, Manifest
 from setfuse.runtime._batching import useful_workers
-from setfuse.runtime._graph import WIDE_TOKENS
-from setfuse.runtime._model import MAX_TEXTS_AT_ONCE
+from setfuse.runtime._counters import Counters
+from setfuse.runtime._graph import WIDE_TOKENS, Graph
+from setfuse.runtime._model import MAX_TEXTS_AT_ONCE, Model
+from setfuse.runtime._tokenizer import Tokenizer
 from setfuse.runtime._workers import Workers
 from tests.models import MAX_LENGTH, TEXTS
 
@@ -375,3 +379,40 @@ def test_what_progress_raises_ends_the_call(own: Classifier) -> None:
         own.predict(["late " * (1 + number % 20) for number in range(200)], progress=stop)
     assert workers() == 0
     assert own.predict([], progress=stop) == []
+
+
+def test_texts_that_are_too_short_for_all_threads_run_at_once(tiny_bundle: Path) -> None:
+    """Also where one is much longer than the other: no run has all threads, so none goes first, alone."""
+    manifest = Manifest.read(tiny_bundle)
+    together = threading.Barrier(2, timeout=PATIENCE)
+
+    class Meeting:
+        def run(self, input_ids: npt.NDArray[np.int64], outputs: tuple[str, ...]) -> list[npt.NDArray[np.float32]]:
+            together.wait()
+            return [np.zeros((len(input_ids), len(manifest.labels)), np.float32) for _ in outputs]
+
+    tokenizer = Tokenizer((tiny_bundle / "tokenizer.json").read_bytes(), 2 * WIDE_TOKENS)
+    graph = Graph(Meeting(), Meeting, "a meeting", workers=2)
+    model = Model(manifest, tokenizer, graph, Counters(), max_batch_tokens=256)
+
+    model.answer(["late " * 98, "late " * 38], "probabilities")
+
+    assert model.counters.snapshot().batches == 2
+
+
+def test_a_call_that_failed_keeps_nothing() -> None:
+    workers = Workers(2)
+    held = np.zeros(3)
+    gone = weakref.ref(held)
+
+    def fail(_job: npt.NDArray[np.float64]) -> None:
+        raise BundleCorrupt("no")
+
+    gc.disable()
+    try:
+        with pytest.raises(BundleCorrupt):
+            workers.do([held], fail, lambda: None, 1)
+        del held
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -24,7 +24,7 @@ class About:
         precision: What the matrix products are computed in: `fp32`, `int8`, `fp16`, or `bf16`.
         target: The kind of device: `cpu` or `cuda`.
         file: The graph's file in the bundle.
-        threads: Threads inside one run.
+        threads: Threads at work for one call.
         processor: What of the processor's abilities matters, as /proc/cpuinfo names them; none where not known.
         reason: Why, in one sentence.
     """
@@ -44,7 +44,7 @@ class About:
 
         Args:
             choice: What runs.
-            threads: Inside one run; None for as many as this process may use.
+            threads: At work for one call; None for as many as this process may use.
             flags: What the processor can do.
         """
         return cls(

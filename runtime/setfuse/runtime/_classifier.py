@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ._explain import Explanation
     from ._stats import Stats
 
-WARMUP_TEXTS = ("warm up", "a text of some thirty words " * 5)
-"""A short text and one of middling length."""
+WARMUP_TEXTS = ("warm up", "a text of some thirty words " * 5, "word " * 200)
+"""A short text, one of middling length, and one that is long enough for all threads."""
 
 
 class Classifier(AsyncCalls):
@@ -82,7 +82,7 @@ class Classifier(AsyncCalls):
                 onnxruntime, except for bf16, or where OpenVINO is the only one; `about` says what was taken, and why.
             threads: Threads at work for one call; None for as many processors as this process may use: its affinity
                 mask, and no more than the quota of its container. A list is shared among so many, a text of 128 tokens
-                or more is spread over them; a shorter one is faster on one thread.
+                or more is spread over them; a shorter one has one thread.
             revision: A branch, tag or commit of a bundle on the Hub; None for the main branch.
             max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own.
             max_wait_ms: Of `aclassify` and `classify_many`: for how long a text may be passed over for fuller batches

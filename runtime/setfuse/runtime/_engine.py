@@ -31,7 +31,8 @@ def is_installed(engine: Engine) -> bool:
         return sys.modules[engine] is not None  # None forbids the import
     from importlib import util  # often the answer is known
 
-    return util.find_spec(engine) is not None
+    spec = util.find_spec(engine)
+    return spec is not None and spec.origin is not None  # a folder of that name is none
 
 
 class Runs(Protocol):
@@ -63,8 +64,11 @@ def load_graph(engine: Engine, model: str | bytes, variant: Variant, *, threads:
         MissingExtra: The engine is not installed.
         UsageError: `threads` is out of its range, or the engine cannot run on the variant's kind of device.
         BundleCorrupt: The engine refuses the file, or it is another graph than the manifest says.
+        TypeError: A name was given to an engine that takes none.
     """
-    if isinstance(model, bytes) and engine is Engine.OPENVINO:
+    if engine is Engine.OPENVINO:
+        if isinstance(model, str):
+            raise TypeError("model: expected the bytes of a graph for OpenVINO, got a name")
         from ._openvino import OpenvinoGraph  # of the two engines only one is loaded
 
         return OpenvinoGraph(model, variant, threads=threads, bf16=bf16)

@@ -110,7 +110,9 @@ class Model:
         workers = useful_workers(left, self._workers.count)
         batches = plan_batches(lengths, min(self._max_batch_tokens, -(-left // workers)))
         # The others would wait for a run that takes longer than all of them: it goes first, on all threads.
-        while batches and (size := sum(lengths[index] for index in batches[0])) > 2 * (left - size):
+        while batches and self._graph.goes_wide(size := sum(lengths[index] for index in batches[0])):
+            if size * (self._workers.count - 1) <= 2 * (left - size):
+                break
             answer(batches.pop(0), alone=True)
             tell()
             left -= size

@@ -27,6 +27,7 @@ class OpenFile:
         Raises:
             BundleCorrupt: It is missing, or cannot be opened.
         """
+        self._named = False
         self._path = folder / expected.file
         self._expected = expected
         try:
@@ -54,17 +55,20 @@ class OpenFile:
             raise self._expected.unreadable(self._path, error) from error
         self._expected.check(self._path, data)
         name = f"{_OPEN_FILES}/{self._file.fileno()}"
-        return name if by_name and Path(name).exists() else data
+        self._named = by_name and Path(name).exists()
+        return name if self._named else data
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        after = self._state()
-        self._file.close()
-        if kind is None and after != self._before:
+        try:
+            changed = self._named and self._state() != self._before  # of bytes it does not matter
+        finally:
+            self._file.close()
+        if kind is None and changed:
             raise BundleCorrupt(
-                f"{self._path}: expected a file that stays as it is, found it changed while it was read"
+                f"{self._path}: expected a file that stays as it is, found it changed while it was read; load it again"
             )
 
     def _state(self) -> tuple[int, int]:

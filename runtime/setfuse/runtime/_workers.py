@@ -107,8 +107,9 @@ class _Share(Generic[Job]):
 
     def raise_first_failure(self) -> None:
         """Raise what the first job that failed raised: those before it were all begun, and are done."""
-        if self._failures:
-            raise self._failures[min(self._failures)]
+        failures, self._failures = self._failures, {}  # kept here, they would keep all that the call held
+        if failures:
+            raise failures.pop(min(failures))
 
     def _next(self) -> int | None:
         with self._lock:

@@ -103,8 +103,8 @@ def _shapes(path: Path, products: Sequence[onnx.NodeProto], length: int) -> dict
 
 def _of_product(node: onnx.NodeProto, shapes: Mapping[str, tuple[int, ...]]) -> int:
     if _has_query_key_value(node):
-        (batch, queries, width), (_, keys, value_width) = (shapes[node.input[place]] for place in (0, 2))
-        return batch * queries * keys * (width + value_width)
+        keys = shapes[node.input[2]][-2]
+        return int(np.prod(shapes[node.input[0]]) + np.prod(shapes[node.output[0]])) * keys
     if node.op_type == "Attention":  # com.microsoft's: the linears of q, k and v are in it
         (batch, tokens, width), (_, packed) = (shapes[node.input[place]] for place in (0, 1))
         return batch * tokens * (width * packed + tokens * 2 * shapes[node.output[0]][-1])
