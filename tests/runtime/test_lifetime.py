@@ -294,6 +294,18 @@ def test_a_child_forked_while_threads_are_at_work_answers(tiny_bundle: Path) -> 
     assert run_script("if True:" + script, tiny_bundle).splitlines()[-1] == str([0] * 5)
 
 
+def test_a_child_does_not_free_what_a_closed_classifier_left_behind(tiny_bundle: Path) -> None:
+    """As the traceback of an old error does; the engine's threads, for whom it would wait, are the parent's."""
+    script = """
+    classifier = Classifier.load(sys.argv[1], threads=2)
+    kept = [classifier._resident.model()]
+    kept[0]._graph._on_all_threads()
+    classifier.close()
+    print(in_child(kept.clear))
+    """
+    assert run_script("if True:" + script, tiny_bundle).splitlines()[-1] == "0"
+
+
 @pytest.mark.skipif(not importlib.util.find_spec("openvino"), reason="OpenVINO is not installed")
 def test_a_child_forked_while_openvino_is_at_work_says_so(tiny_bundle: Path) -> None:
     script = """

@@ -2,12 +2,16 @@
 
 import contextvars
 import gc
+import os
 import shutil
+import subprocess
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from setfuse.export import export
-from setfuse.runtime import BundleCorrupt, Classifier, ClassifierClosed, Manifest
+from setfuse.runtime import BundleCorrupt, BundleError, Classifier, ClassifierClosed, Manifest
 from setfuse.runtime._batching import useful_workers
 from setfuse.runtime._counters import Counters
 from setfuse.runtime._graph import WIDE_TOKENS, Graph
@@ -416,3 +420,102 @@ def test_a_call_that_failed_keeps_nothing() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+def test_what_a_signals_handler_raises_reaches_the_caller(own: Classifier) -> None:
+    """As a time limit's error does: it is not taken for the engine's, whose texts would be run again one by one."""
+
+    class Late(Exception):
+        pass
+
+    usual, _ = spy_on(own)
+
+    def run(*_: object) -> None:
+        raise Late
+
+    graph: Any = usual._graph
+    graph._session = SimpleNamespace(run=run)
+
+    for texts in (["late"], ["late", "where is my parcel"]):
+        with pytest.raises(Late):
+            own.predict(texts)
+    assert own.stats.texts == 0
+
+
+def test_an_interrupt_while_a_helper_is_started_loses_none(own: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
+    many = ["late " * 30] * 40
+
+    def interrupt(_thread: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", interrupt)
+        for _ in range(3):
+            with pytest.raises(KeyboardInterrupt):
+                own.predict(many)
+
+    usual, _ = spy_on(own)
+    own.predict(many)
+    assert WORKER in usual.threads
+    assert workers() == 0
+
+
+def test_a_child_that_was_forked_in_the_middle_of_a_list_refuses_to_go_on() -> None:
+    script = """if True:
+        import os, sys, threading
+        from setfuse.runtime import UsageError
+        from setfuse.runtime._workers import Workers
+
+        children, begun, go_on = [], threading.Event(), threading.Event()
+
+        def work(job):
+            if job == "the helper's":
+                begun.set()
+                go_on.wait()
+
+        def fork():
+            begun.wait()
+            if not children:
+                children.append(os.fork())
+            go_on.set()
+
+        def in_the_caller(job):
+            if threading.current_thread() is threading.main_thread() and job == "the helper's":
+                raise SystemExit("the helper was late")  # cannot be: the caller begins after it
+            work(job)
+
+        helper_first = threading.Thread.start
+        def start(thread):
+            helper_first(thread)
+            begun.wait()
+        threading.Thread.start = start
+        try:
+            Workers(2).do(["the helper's", 1, 2, 3], in_the_caller, fork, 2)
+            told = "done"
+        except UsageError as error:
+            told = str(error)
+        if children == [0]:
+            os._exit(0 if "forked in the middle" in told else 1)
+        print(told, os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]))
+    """
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE
+    )
+    assert done.stdout.split() == ["done", "0"]
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "tokenizer.json", "bundle.json"])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(file: str, own_bundle: Path) -> None:
+    (own_bundle / file).unlink()
+    os.mkfifo(own_bundle / file)
+
+    with pytest.raises(BundleError, match="it is no regular file"):
+        Classifier.load(own_bundle, precision="fp32")
+
+
+def test_a_file_of_another_size_is_not_read(own_bundle: Path) -> None:
+    with (own_bundle / "model.onnx").open("r+b") as file:
+        file.truncate(2**40)  # sparse: it takes no room
+
+    with pytest.raises(BundleCorrupt, match=f"found {2**40}"):
+        Classifier.load(own_bundle, precision="fp32")

@@ -35,6 +35,17 @@ def is_installed(engine: Engine) -> bool:
     return spec is not None and spec.origin is not None  # a folder of that name is none
 
 
+def is_own_error(error: Exception, package: str) -> bool:
+    """Tell whether an error is a library's own, or what a signal's handler raised while the library was at work.
+
+    Args:
+        error: What was raised. Compiled libraries raise builtin errors as well as their own.
+        package: The library's.
+    """
+    kind = type(error)
+    return kind.__module__.partition(".")[0] == package or kind in {Exception, RuntimeError, ValueError, TypeError}
+
+
 class Runs(Protocol):
     """A graph, loaded and ready to run. Threads may share it."""
 

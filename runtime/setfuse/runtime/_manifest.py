@@ -10,9 +10,12 @@ from typing import Any
 
 from ._checks import check_kind, check_text, check_whole, list_of, object_of
 from ._errors import BundleCorrupt, BundleNotFound, UnsupportedFormat, VariantNotFound
-from ._variant import EMBEDDING, BundleFile, Precision, Scores, Target, Variant
+from ._variant import EMBEDDING, BundleFile, Precision, Scores, Target, Variant, open_regular
 
 MANIFEST_NAME = "bundle.json"
+_LONGEST = 64 * 2**20
+"""Bytes of a manifest that are read: what is longer is damage, or ill will."""
+
 FORMAT_VERSION = 2
 """Raised by one when an older reader would misread a bundle; see "Raising the format version" in runtime/README.md."""
 
@@ -178,7 +181,8 @@ class Manifest:
         """
         path = Path(folder) / MANIFEST_NAME
         try:
-            data = path.read_bytes()
+            with open_regular(path) as file:
+                data = file.read(_LONGEST)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise BundleNotFound(
                 f"{folder}: expected a bundle folder with {MANIFEST_NAME}, found none; "

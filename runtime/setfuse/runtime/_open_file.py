@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Self
 
 from ._errors import BundleCorrupt
-from ._variant import BundleFile
+from ._variant import BundleFile, open_regular
 
 _OPEN_FILES = "/proc/self/fd"
 """Where Linux gives each open file a name, which stays that file's whatever takes its place in the folder."""
@@ -31,7 +31,7 @@ class OpenFile:
         self._path = folder / expected.file
         self._expected = expected
         try:
-            self._file = self._path.open("rb", buffering=0)
+            self._file = open_regular(self._path)
         except OSError as error:
             raise expected.unreadable(self._path, error) from error
         self._before = self._state()
@@ -49,6 +49,7 @@ class OpenFile:
         Raises:
             BundleCorrupt: It cannot be read, or is not what the manifest says.
         """
+        self._expected.check_size(self._path, self._before[0])
         try:
             data = self._file.read()  # at once: between two pieces, a thread waits for Python's lock
         except OSError as error:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._cpus import available_cpus, check_threads
+from ._engine import is_own_error
 from ._errors import BundleCorrupt, MissingExtra, UsageError
 from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
 
@@ -95,6 +96,8 @@ class OpenvinoGraph:
             graph = core.read_model(io.BytesIO(model))
             self._compiled = core.compile_model(graph, "CPU", hints)
         except Exception as error:  # OpenVINO raises RuntimeError for whatever it is
+            if not is_own_error(error, "openvino"):
+                raise
             raise BundleCorrupt(f"{variant.file.file}: OpenVINO refuses the graph: {error}") from error
         finally:
             _FORK.running.discard(mark)
@@ -132,6 +135,8 @@ class OpenvinoGraph:
             finally:
                 self._idle.append(request)
         except Exception as error:  # as above
+            if not is_own_error(error, "openvino"):
+                raise
             raise BundleCorrupt(
                 f"{self._file}: OpenVINO fails on token ids of the shape {input_ids.shape}: {error}; "
                 "export the bundle again"

@@ -34,9 +34,14 @@ class Resident:
         self._limits = limits
         self._closed = False
         self._start_afresh()
-        self._model: Model | None = load(self.counters)
+        self._model: Model | None = self._load_model()
         log("loaded", name)
         _remember(self)
+
+    def _load_model(self) -> Model:
+        model = self._load(self.counters)
+        _MODELS.add(model)
+        return model
 
     def _start_afresh(self) -> None:
         self.counters = Counters()
@@ -58,7 +63,7 @@ class Resident:
             self._check_open()
             if self._model is None:
                 log("loading it anew in a forked process", self._name)
-                self._model = self._load(self.counters)
+                self._model = self._load_model()
             return self._model
 
     def batcher(self) -> "Batcher":
@@ -106,13 +111,8 @@ class Resident:
 
     def after_fork(self) -> None:
         """Give up, in a forked child, what only the parent has: threads, and locks that they may have held."""
-        for kept in (self._model, self._batcher):
-            if kept is not None:
-                # To free the model, or the batcher that has it, would wait for threads of the engine that this process
-                # does not have.
-                import ctypes
-
-                ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+        if self._batcher is not None:
+            _keep_for_ever(self._batcher)  # it has a model, and a thread that is not here
         self._model = None
         self._drop_end()
         self._start_afresh()
@@ -131,7 +131,20 @@ def _remember(resident: Resident) -> None:
 _REGISTERED = threading.Event()
 
 
+_MODELS: "weakref.WeakSet[Model]" = weakref.WeakSet()
+"""Also those of closed classifiers, which whoever holds an old traceback may have kept."""
+
+
+def _keep_for_ever(kept: object) -> None:
+    # To free a model would wait for threads of the engine that a forked child does not have.
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+
+
 def _after_fork() -> None:
+    for model in list(_MODELS):
+        _keep_for_ever(model)
     for resident in list(_RESIDENTS):
         resident.after_fork()
 

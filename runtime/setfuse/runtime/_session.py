@@ -2,12 +2,14 @@
 
 import os
 import sys
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from ._cpus import available_cpus, check_threads
+from ._engine import is_own_error
 from ._errors import BundleCorrupt, MissingExtra, UsageError
 from ._processor import int8_is_fast
 from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
@@ -24,6 +26,12 @@ IDLE_PASSES = ["ConstantSharing", "GemmActivationFusion"]
 """Passes that gain nothing in such graphs, and cost some milliseconds of a load each: the graph is resolved anew."""
 
 _NO_TELEMETRY = "ORT_DISABLE_TELEMETRY"
+
+# A child that is forked while another thread creates a session inherits locks of onnxruntime's that nobody will let go
+# of. So a fork waits until the session is there.
+_CREATING = threading.RLock()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_CREATING.acquire, after_in_parent=_CREATING.release, after_in_child=_CREATING.release)
 
 
 class Session:
@@ -49,13 +57,16 @@ class Session:
             available = ", ".join(onnxruntime.get_available_providers())
             raise UsageError(f"this onnxruntime has no {provider} for the {variant} graph (has: {available})")
         try:
-            self._session = onnxruntime.InferenceSession(
-                model,
-                sess_options=_options(onnxruntime, variant.target, threads),
-                providers=[provider],
-                disabled_optimizers=[*SLOWER_FUSIONS, *IDLE_PASSES] if variant.target is Target.CPU else None,
-            )
+            with _CREATING:
+                self._session = onnxruntime.InferenceSession(
+                    model,
+                    sess_options=_options(onnxruntime, variant.target, threads),
+                    providers=[provider],
+                    disabled_optimizers=[*SLOWER_FUSIONS, *IDLE_PASSES] if variant.target is Target.CPU else None,
+                )
         except Exception as error:  # onnxruntime's exceptions have no common base but this one
+            if not is_own_error(error, "onnxruntime"):
+                raise
             raise BundleCorrupt(f"{variant.file.file}: onnxruntime refuses the graph: {error}") from error
         for promised, found in (
             (variant.inputs, self._session.get_inputs()),
@@ -86,7 +97,9 @@ class Session:
             feeds[ATTENTION_MASK] = np.ones_like(input_ids, dtype=self._dtypes[ATTENTION_MASK])
         try:
             results: list[npt.NDArray[np.float32]] = self._session.run(outputs, feeds)
-        except Exception as error:  # onnxruntime's exceptions have no common base but this one
+        except Exception as error:  # as above
+            if not is_own_error(error, "onnxruntime"):
+                raise
             raise BundleCorrupt(
                 f"{self._file}: onnxruntime fails on token ids of the shape {input_ids.shape}: {error}; "
                 "export the bundle again"

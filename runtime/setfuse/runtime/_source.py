@@ -117,7 +117,7 @@ _Member = TypeVar("_Member", bound=StrEnum)
 
 
 def _member(kind: type[_Member], name: str, value: object, *others: str) -> _Member:
-    found = next((each for each in kind if each == value), None)
+    found = next((each for each in kind if isinstance(value, str) and each == value), None)
     if found is None:
         raise UsageError(f"{name}: expected one of {', '.join([*others, *kind])}, got {value!r}")
     return found

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import tokenizers
 
+from ._engine import is_own_error
 from ._errors import BundleCorrupt
 from ._text import without_lone_surrogates
 
@@ -94,8 +95,9 @@ def _raise_own(error: BaseException) -> NoReturn:
 
     Raises:
         BundleCorrupt: It is of tokenizers.
-        BaseException: It is not: an interrupt, or the end of the process.
+        BaseException: It is not: an interrupt, or what a signal's handler raised.
     """
-    if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+    own = is_own_error(error, "tokenizers") if isinstance(error, Exception) else type(error).__name__ == _PANIC
+    if not own:
         raise error
     raise BundleCorrupt(f"tokenizer.json: the tokenizers package fails: {error}; export the bundle again") from error

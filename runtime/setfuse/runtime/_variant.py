@@ -2,8 +2,12 @@
 
 import builtins
 import dataclasses
+import errno
 import hashlib
+import io
+import os
 import re
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -136,6 +140,20 @@ class Parity:
         return cls(**{field.name: value[field.name] for field in dataclasses.fields(cls) if field.name in value})
 
 
+def open_regular(path: Path) -> io.FileIO:
+    """Open a file for reading, unbuffered.
+
+    Raises:
+        OSError: It cannot be opened, or is none: a pipe would be waited for, a device read for ever.
+    """
+    without_waiting = getattr(os, "O_NONBLOCK", 0)
+    file = io.FileIO(path, opener=lambda name, flags: os.open(name, flags | without_waiting))
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no regular file", str(path))
+    return file
+
+
 @dataclass(frozen=True, slots=True)
 class BundleFile:
     """A file of the bundle and what it must be.
@@ -177,11 +195,22 @@ class BundleFile:
         """
         path = folder / self.file
         try:
-            data = path.read_bytes()
+            with open_regular(path) as file:
+                self.check_size(path, os.fstat(file.fileno()).st_size)
+                data = file.read()
         except OSError as error:
             raise self.unreadable(path, error) from error
         self.check(path, data)
         return data
+
+    def check_size(self, path: Path, size: int) -> None:
+        """Compare a file's size with what it must be, before anything of it is read.
+
+        Raises:
+            BundleCorrupt: It is another.
+        """
+        if size != self.bytes:
+            raise BundleCorrupt(f"{path}: expected {self.bytes} bytes, found {size}; export the bundle again")
 
     def check(self, path: Path, data: builtins.bytes) -> None:
         """Compare what was read with what it must be.
@@ -189,8 +218,7 @@ class BundleFile:
         Raises:
             BundleCorrupt: It is something else.
         """
-        if len(data) != self.bytes:
-            raise BundleCorrupt(f"{path}: expected {self.bytes} bytes, found {len(data)}; export the bundle again")
+        self.check_size(path, len(data))
         digest = hashlib.sha256(data).hexdigest()
         if digest != self.sha256:
             raise BundleCorrupt(

@@ -1,9 +1,12 @@
 """Do the jobs of one call in several threads at once."""
 
 import contextvars
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, TypeVar
+
+from ._errors import UsageError
 
 Job = TypeVar("Job")
 
@@ -22,7 +25,8 @@ class Workers:
             count: Threads that may be at work for one call, its own included.
         """
         self.count = count
-        self._helpers = threading.Semaphore(count - 1)
+        self._lock = threading.RLock()  # a signal's handler may call while its own thread holds it
+        self._helpers: list[threading.Thread] = []
 
     def do(self, jobs: Sequence[Job], work: Callable[[Job], None], after: Callable[[], None], most: int) -> None:
         """Do jobs in their order, several at a time, and return when all are done.
@@ -36,6 +40,7 @@ class Workers:
         Raises:
             Exception: What the first of the jobs that failed raised. No job is begun after a failure, nor after an
                 interrupt of the caller.
+            UsageError: This is a child that was forked in the meantime: it has none of the helpers.
         """
         share = _Share(jobs, work)
         helpers: list[threading.Thread] = []
@@ -47,29 +52,29 @@ class Workers:
         finally:
             share.stop()
             for helper in helpers:
-                helper.join()
+                if helper.ident is not None:  # an interrupt may have come before it was started
+                    helper.join()
+        share.check_process()
         share.raise_first_failure()
 
     def _start(self, share: "_Share[Job]", helpers: list[threading.Thread]) -> bool:
         """Start one more helper, if one is free."""
-        if not self._helpers.acquire(blocking=False):
-            return False
         # The caller's context goes along: it knows the span that the runs are part of.
-        arguments = contextvars.copy_context().run, share
-        helper = threading.Thread(target=self._help, args=arguments, name="setfuse-worker", daemon=True)
-        try:
-            helper.start()
-        except RuntimeError:  # the process may start no more threads; the caller can do without
-            self._helpers.release()
-            return False
-        helpers.append(helper)
+        in_context = contextvars.copy_context().run
+        # No daemon: the process would be aborted if it ended in the middle of a run.
+        helper = threading.Thread(target=in_context, args=(share.help,), name="setfuse-worker", daemon=False)
+        with self._lock:
+            self._helpers = [other for other in self._helpers if other.is_alive()]
+            if len(self._helpers) >= self.count - 1:
+                return False
+            self._helpers.append(helper)
+            helpers.append(helper)
+            try:
+                helper.start()
+            except RuntimeError:  # the process may start no more threads; the caller can do without
+                helpers.remove(helper)
+                return False
         return True
-
-    def _help(self, in_context: Callable[[Callable[[], None]], None], share: "_Share[Job]") -> None:
-        try:
-            in_context(share.help)
-        finally:
-            self._helpers.release()
 
 
 class _Share(Generic[Job]):
@@ -82,6 +87,7 @@ class _Share(Generic[Job]):
         self._begun = 0
         self._stopped = False
         self._failures: dict[int, BaseException] = {}
+        self._process = os.getpid()
 
     def work(self) -> Iterator[None]:
         """Do jobs until none is left, and pause after each. An error ends it, and is kept for the call's end."""
@@ -111,7 +117,23 @@ class _Share(Generic[Job]):
         if failures:
             raise failures.pop(min(failures))
 
+    def check_process(self) -> None:
+        """Refuse to go on in a forked child.
+
+        Raises:
+            UsageError: It is one: what helpers had begun is missing there.
+        """
+        if os.getpid() != self._process:
+            raise UsageError(
+                "expected the process to stay the same until a list is answered, but it was forked in the middle; "
+                "fork before or between the calls"
+            )
+
     def _next(self) -> int | None:
+        # In a forked child a helper may hold the lock for ever; and a process that ends waits for no more than a run.
+        if os.getpid() != self._process or not threading.main_thread().is_alive():
+            self.stop()
+            return None
         with self._lock:
             if self._stopped or self._begun == len(self._jobs):
                 return None
