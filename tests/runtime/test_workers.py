@@ -460,6 +460,24 @@ def test_an_interrupt_while_a_helper_is_started_loses_none(own: Classifier, monk
     assert workers() == 0
 
 
+def test_a_list_is_answered_whole_when_the_main_thread_has_ended() -> None:
+    script = """if True:
+        import threading
+        from setfuse.runtime._workers import Workers
+
+        done = []
+
+        def work():
+            threading.main_thread().join()
+            Workers(2).do(range(20), done.append, lambda: None, 2)
+            print(sorted(done) == list(range(20)))
+
+        threading.Thread(target=work, daemon=False).start()
+    """
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=PATIENCE)
+    assert done.stdout.split() == ["True"]
+
+
 def test_a_child_that_was_forked_in_the_middle_of_a_list_refuses_to_go_on() -> None:
     script = """if True:
         import os, sys, threading

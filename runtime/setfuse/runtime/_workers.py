@@ -88,6 +88,7 @@ class _Share(Generic[Job]):
         self._stopped = False
         self._failures: dict[int, BaseException] = {}
         self._process = os.getpid()
+        self._caller = threading.current_thread()
 
     def work(self) -> Iterator[None]:
         """Do jobs until none is left, and pause after each. An error ends it, and is kept for the call's end."""
@@ -103,7 +104,8 @@ class _Share(Generic[Job]):
         """Do jobs in a helper's thread, which raises nothing: nobody would hear of it there."""
         try:
             for _ in self.work():
-                pass
+                if self._caller.daemon and not threading.main_thread().is_alive():
+                    return  # the process ends, and would wait for this thread, not for the caller
         except BaseException as error:  # noqa: BLE001 - as above
             self._fail(-1, error)
 
@@ -130,9 +132,7 @@ class _Share(Generic[Job]):
             )
 
     def _next(self) -> int | None:
-        # In a forked child a helper may hold the lock for ever; and a process that ends waits for no more than a run.
-        if os.getpid() != self._process or not threading.main_thread().is_alive():
-            self.stop()
+        if os.getpid() != self._process:  # a helper may have held the lock at the fork
             return None
         with self._lock:
             if self._stopped or self._begun == len(self._jobs):
