@@ -202,7 +202,7 @@ def test_the_model_answers_as_the_bundle_does(pair: Path, tmp_path: Path) -> Non
     (found,) = session.run(["probabilities"], {name: given[name] for name in names})
 
     graph = Classifier.load(pair, precision="fp32")._resident.model()._graph
-    expected = [graph.run(row[None], ("probabilities",))[0][0] for row in (ids[0], ids[1, :3])]
+    expected = [graph.run(row[None], "probabilities", alone=True)[0] for row in (ids[0], ids[1, :3])]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
