@@ -18,7 +18,9 @@ from ._report import escaped
 from ._results import Entrant, Results, Status
 
 PARITY = ROOT / "benchmarks" / "results" / "parity" / "parity.json"
-PEERS = ROOT / "benchmarks" / "results" / "card" / "results.json"
+RESULTS = ROOT / "benchmarks" / "results"
+RUNS = {"peers": "card", "nearest": "engines"}
+"""The runs that the README shows: the name between the marks, and the folder among the results."""
 CARD = "bge-small-en-v1.5-card"
 """The folder's name of the card's model, in the run that is committed."""
 _LENGTHS = (16, 64, 256)
@@ -30,8 +32,10 @@ def tables() -> dict[tuple[Path, str], str]:
         (ROOT / "export" / "README.md", "supported"): supported_tables(),
         (ROOT / "README.md", "parity"): card_table(read_json(PARITY)["rows"]),
     }
-    if PEERS.is_file():
-        found[ROOT / "README.md", "peers"] = peers_table(Results.read(PEERS))
+    for name, folder in RUNS.items():
+        results = RESULTS / folder / "results.json"
+        if results.is_file():
+            found[ROOT / "README.md", name] = peers_table(Results.read(results))
     return found
 
 

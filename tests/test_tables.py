@@ -78,12 +78,14 @@ def test_what_the_run_did_not_measure_has_no_column() -> None:
     ]
 
 
+@pytest.mark.parametrize(("name", "folder"), tables.RUNS.items())
 def test_the_peers_are_in_the_readme_once_a_run_is_committed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    name: str, folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = tmp_path / "results.json"
-    key = tables.ROOT / "README.md", "peers"
-    monkeypatch.setattr(tables, "PEERS", path)
+    path = tmp_path / folder / "results.json"
+    path.parent.mkdir()
+    key = tables.ROOT / "README.md", name
+    monkeypatch.setattr(tables, "RESULTS", tmp_path)
     assert key not in tables.tables()
 
     make_results().write(path)
