@@ -15,6 +15,11 @@ VNNI_FLAGS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 """Of a processor that adds products of 8-bit integers in 32 bits. x86 without adds them in 16, which overflow."""
 
 
+def has_vnni(flags: frozenset[str]) -> bool:
+    """Tell from a processor's flags whether sums of 8-bit products are exact there, and faster than float32."""
+    return not VNNI_FLAGS.isdisjoint(flags)
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """What runs.
@@ -66,7 +71,7 @@ def choose(
     """
     if precision == BF16:
         return _asked_bf16(manifest, target, engine, flags)
-    vnni = not VNNI_FLAGS.isdisjoint(flags)
+    vnni = has_vnni(flags)
     wanted = None if precision is None else Precision(precision)
     variant = manifest.variant(precision=wanted, target=target, int8_is_fast=vnni)
     free = precision is None and engine is None and target is Target.CPU

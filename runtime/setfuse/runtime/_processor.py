@@ -3,7 +3,7 @@
 import functools
 from pathlib import Path
 
-from ._choice import VNNI_FLAGS
+from ._choice import has_vnni
 
 
 @functools.cache
@@ -29,4 +29,4 @@ def int8_is_fast() -> bool:
     x86 processors without VNNI add such products up in 16 bits, which overflow; onnxruntime can avoid it, at a price.
     Other processors have not been measured, so the answer for them is no.
     """
-    return not VNNI_FLAGS.isdisjoint(processor_flags())
+    return has_vnni(processor_flags())
