@@ -269,14 +269,26 @@ def test_what_fails_is_told(error: str, kind: type[Exception], message: str, bun
     assert classifier("where is my parcel").label
 
 
-def test_nodes_that_the_gpu_has_no_kernel_for_are_refused(bundle: Path, machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        ("", "expected kernels for all of the graph on Stand-in"),
+        ("libcufft.so.12: no such file", "onnxruntime cannot load its CUDAExecutionProvider: libcufft"),
+    ],
+    ids=["a node without a kernel", "a provider that does not load"],
+)
+def test_what_would_run_on_the_cpu_is_refused(
+    problem: str, message: str, bundle: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("setfuse.runtime._cuda.load_problem", lambda *_: problem)
+
     def refuse(_: int) -> None:
         raise RuntimeError(
             "This session contains graph nodes that are assigned to the default CPU EP, but fallback ..."
         )
 
     machine.refuses = refuse
-    with pytest.raises(DeviceUnavailable, match="expected kernels for all of the graph on Stand-in"):
+    with pytest.raises(DeviceUnavailable, match=message):
         Classifier.load(bundle, device="cuda")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from setfuse.runtime import DeviceUnavailable
 from setfuse.runtime._driver import LIBRARY, Driver
-from setfuse.runtime._gpu import CUDA, TENSORRT, _Started, check_tensorrt, find_gpu
+from setfuse.runtime._gpu import CUDA, TENSORRT, _Started, check_tensorrt, find_gpu, load_problem
 
 from .gpu import Library, package
 
@@ -183,6 +183,17 @@ def test_a_library_in_a_package_of_nvidias(
     find_gpu(0, package(CUDA))
 
     assert f"loaded {folder / 'libcublas.so.13'}" in libraries
+
+
+def test_why_a_provider_was_not_loaded(libraries: list[str], tmp_path: Path) -> None:
+    module = package(CUDA, __file__=str(tmp_path / "__init__.py"))
+    provider = tmp_path / "capi" / "libonnxruntime_providers_cuda.so"
+
+    assert load_problem(module, CUDA) == f"{provider}: cannot open shared object file: No such file or directory"
+    provider.parent.mkdir()
+    provider.touch()
+    assert load_problem(module, CUDA) == ""
+    assert f"loaded {provider}" in libraries
 
 
 def test_tensorrt_that_is_missing(libraries: list[str]) -> None:

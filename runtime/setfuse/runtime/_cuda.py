@@ -22,6 +22,7 @@ from ._cuda_stream import Shape, Stream
 from ._driver import Driver, Gpu
 from ._engine import is_own_error
 from ._errors import BundleCorrupt, DeviceOutOfMemory, DeviceUnavailable, SetfuseError
+from ._gpu import load_problem
 from ._log import log
 from ._provider import Provider
 from ._session import check_interface, create_session, import_onnxruntime, quiet_options
@@ -74,6 +75,7 @@ class CudaGraph:
         """
         self._file = variant.file.file
         self._gpu = gpu
+        self._provider = provider.name
         self._name = name
         self._longest = longest
         self._most_tokens = max_tokens
@@ -228,6 +230,9 @@ class CudaGraph:
                 f"load with fewer streams or a lower max_batch_tokens ({error})"
             )
         if _CPU_SIGN in error:
+            problem = load_problem(import_onnxruntime(), self._provider)
+            if problem:
+                return DeviceUnavailable(f"{self._file}: onnxruntime cannot load its {self._provider}: {problem}")
             return DeviceUnavailable(
                 f"{self._file}: expected kernels for all of the graph on {self._gpu}, but onnxruntime would run parts "
                 f"of it on the CPU; export the bundle again, or use another release of onnxruntime-gpu ({error})"

@@ -96,7 +96,8 @@ def choose(
             rest = on_the_cpu()
         except VariantNotFound:  # the bundle is for GPUs alone
             raise error from None
-        return dataclasses.replace(rest, reason=f"{rest.reason}; no GPU is used: {error}")
+        why = str(error).partition(";")[0]  # what to do about it is for who asks for a GPU
+        return dataclasses.replace(rest, reason=f"{rest.reason}; no GPU is used: {why}")
     return dataclasses.replace(choice, gpu=gpu)
 
 

@@ -76,6 +76,23 @@ def check_tensorrt(onnxruntime: "onnxruntime") -> None:
         _load(name, 'pip install "tensorrt-cu13==10.*" nvidia-cudnn-cu13')
 
 
+def load_problem(onnxruntime: "onnxruntime", provider: str) -> str:
+    """Say why a provider that onnxruntime has tried to load is not there; empty where it is.
+
+    onnxruntime tells that to stderr alone. Before it has tried, this would keep it from ever loading it.
+
+    Args:
+        onnxruntime: The module.
+        provider: `CUDAExecutionProvider` or `TensorrtExecutionProvider`.
+    """
+    name = provider.removesuffix("ExecutionProvider").lower()
+    try:
+        ctypes.CDLL(str(Path(onnxruntime.__file__).parent / "capi" / f"libonnxruntime_providers_{name}.so"))
+    except OSError as error:
+        return str(error)
+    return ""
+
+
 def _package(onnxruntime: "onnxruntime") -> str:
     return f"{getattr(onnxruntime, 'package_name', 'onnxruntime')} {onnxruntime.__version__}"
 
