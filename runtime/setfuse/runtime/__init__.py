@@ -13,6 +13,8 @@ from ._errors import (
     ClassifierClosed,
     DatasetError,
     DeadlineExceeded,
+    DeviceOutOfMemory,
+    DeviceUnavailable,
     HubError,
     InvalidText,
     MissingExtra,
@@ -33,6 +35,7 @@ from ._variant import BundleFile, Parity, Precision, Scores, Target, Tensor, Var
 if TYPE_CHECKING:
     from ._about import About
     from ._command import Command
+    from ._cuda_options import CudaOptions
     from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows, read_texts
     from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
     from ._explain import Explanation, WordEffect
@@ -51,8 +54,11 @@ __all__ = [
     "Classifier",
     "ClassifierClosed",
     "Command",
+    "CudaOptions",
     "DatasetError",
     "DeadlineExceeded",
+    "DeviceOutOfMemory",
+    "DeviceUnavailable",
     "Evaluation",
     "Explanation",
     "HubError",
@@ -97,6 +103,7 @@ __all__ = [
 _LATER = {
     "_about": "About",
     "_command": "Command",
+    "_cuda_options": "CudaOptions",
     "_dataset": "MultiLabelRow Row as_rows read_multi_label_rows read_rows read_texts",
     "_evaluate": "Evaluation LabelMetrics MultiLabelEvaluation evaluate evaluate_multi_label",
     "_explain": "Explanation WordEffect",
