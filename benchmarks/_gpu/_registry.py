@@ -100,13 +100,14 @@ _ALL = [
         options={"compile": "yes"},
     ),
     GpuContender(
-        name="setfuse graph TensorRT",
-        description="the bundle's fp32 graph in onnxruntime's TensorRT provider, in its fp16 mode",
-        system="_session:Graph",
+        name="setfuse TensorRT",
+        description="our runtime, the fp32 graph in onnxruntime's TensorRT provider, in its fp16 mode",
+        system="_runtime:Runtime",
         arithmetic="fp16",
         reads=("bundle/model.onnx",),
-        options={"file": "bundle/model.onnx", "provider": "tensorrt"},
+        options={"engine": "tensorrt"},
         ours=True,
+        engine=False,
     ),
 ]
 

@@ -1,6 +1,6 @@
 """A graph from token ids to probabilities in bare onnxruntime: bound buffers, and CUDA graphs where asked for."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,8 @@ from setfuse.runtime import Manifest
 from ._batches import Batch, make_batches
 from ._system import GpuModels, GpuSystem
 
-PROVIDERS = {
-    "cuda": "CUDAExecutionProvider",
-    "tensorrt": "TensorrtExecutionProvider",
-    "cpu": "CPUExecutionProvider",
-}
-
-LARGEST = "64x512"
-"""Rows and tokens of the largest batch that TensorRT prepares itself for."""
+OUTPUT = "probabilities"
+PROVIDERS = {Device.CUDA: "CUDAExecutionProvider", Device.CPU: "CPUExecutionProvider"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +44,6 @@ class Engine:
         file: Path,
         device: Device,
         *,
-        provider: str = "cuda",
         graphs: bool = False,
         threads: int = 1,
         settings: dict[str, str] | None = None,
@@ -58,44 +51,42 @@ class Engine:
         """Load a graph.
 
         Args:
-            file: It takes `input_ids` and, perhaps, `attention_mask`, and gives `probabilities`.
-            device: Where the buffers lie.
-            provider: Of `PROVIDERS`; on the CPU, its own in any case.
-            graphs: Whether each shape is captured as a CUDA graph.
+            file: It gives `probabilities`.
+            device: Where it runs, and where the buffers lie.
+            graphs: Whether each shape is captured as a CUDA graph; the CPU, as a stand-in, captures nothing.
             threads: Of the CPU.
             settings: More options of the provider.
 
         Raises:
-            RuntimeError: onnxruntime does not take the provider: it would fall back to another one without a word. Or
-                TensorRT is asked for on the CPU.
+            RuntimeError: onnxruntime does not take the provider: it would fall back to another one without a word.
         """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors; which nodes it puts where is no news
-        if device is Device.CPU:
-            if provider == "tensorrt":
-                raise RuntimeError("TensorRT runs on a GPU only")
-            provider = "cpu"
+        provider, own = PROVIDERS[device], dict(settings or {})
         if device is Device.CUDA:
             onnxruntime.preload_dlls()
-        own = dict(settings or {})
-        if provider == "cuda" and graphs:
-            own["enable_cuda_graph"] = "1"
-        self._session = onnxruntime.InferenceSession(file, options, providers=[(PROVIDERS[provider], own)])
+            own["enable_cuda_graph"] = str(int(graphs))
+        self._session = onnxruntime.InferenceSession(file, options, providers=[(provider, own)])
         taken = self._session.get_providers()[0]
-        if taken != PROVIDERS[provider]:
-            raise RuntimeError(f"expected {PROVIDERS[provider]}, onnxruntime took {taken}")
+        if taken != provider:
+            raise RuntimeError(f"expected {provider}, onnxruntime took {taken}")
         self._onnxruntime = onnxruntime
         self._device = str(device)
         self._graphs = graphs
         self._dtypes = {node.name: _dtype(node.type) for node in self._session.get_inputs()}
-        outputs = {node.name: node for node in self._session.get_outputs()}
-        self._output = outputs["probabilities"]
+        self._output = next(node for node in self._session.get_outputs() if node.name == OUTPUT)
         self._slots: dict[tuple[tuple[int, ...], ...], Slot] = {}
 
-    def run(self, feeds: dict[str, npt.NDArray[np.int64]], rows: int) -> npt.NDArray[np.float32]:
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What the graph says of itself."""
+        found: dict[str, str] = self._session.get_modelmeta().custom_metadata_map
+        return found
+
+    def run(self, feeds: Mapping[str, npt.NDArray[np.integer]], rows: int) -> npt.NDArray[np.float32]:
         """Copy token ids to the device, run, and copy the probabilities back.
 
         Args:
@@ -111,19 +102,19 @@ class Engine:
         self._session.run_with_iobinding(slot.binding, slot.options)
         return np.array(slot.output.numpy())
 
-    def alone(self, feeds: dict[str, npt.NDArray[np.int64]], rows: int) -> Callable[[], object]:
+    def alone(self, feeds: Mapping[str, npt.NDArray[np.integer]], rows: int) -> Callable[[], object]:
         """Put token ids on the device, and give a call that runs and waits for the device, and copies nothing."""
         self.run(feeds, rows)
         slot = self._slot(feeds, rows)
         return lambda: self._session.run_with_iobinding(slot.binding, slot.options)
 
-    def _slot(self, feeds: dict[str, npt.NDArray[np.int64]], rows: int) -> Slot:
+    def _slot(self, feeds: Mapping[str, npt.NDArray[np.integer]], rows: int) -> Slot:
         shapes = tuple(feeds[name].shape for name in self._dtypes)
         if shapes not in self._slots:
             self._slots[shapes] = self._make_slot(feeds, rows)
         return self._slots[shapes]
 
-    def _make_slot(self, feeds: dict[str, npt.NDArray[np.int64]], rows: int) -> Slot:
+    def _make_slot(self, feeds: Mapping[str, npt.NDArray[np.integer]], rows: int) -> Slot:
         value = self._onnxruntime.OrtValue
         buffers = {
             name: value.ortvalue_from_numpy(np.ascontiguousarray(feeds[name], dtype=dtype), self._device, 0)
@@ -146,6 +137,27 @@ def _dtype(kind: str) -> type[np.integer]:
     return np.int32 if kind == "tensor(int32)" else np.int64
 
 
+class Reader:
+    """A bundle's tokenizer and labels."""
+
+    def __init__(self, models: GpuModels) -> None:
+        """Read them."""
+        manifest = Manifest.read(models.bundle)
+        self.max_length = manifest.max_length
+        self._prompt = manifest.prompt
+        self._labels = manifest.labels
+        self._tokenizer = Tokenizer.from_file(str(models.find("bundle/tokenizer.json")))
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Give the token ids of each text, cut to the model's length."""
+        encoded = self._tokenizer.encode_batch_fast([self._prompt + text for text in texts])
+        return [encoding.ids for encoding in encoded]
+
+    def labels(self, probabilities: npt.NDArray[np.float64]) -> list[str]:
+        """Give the most likely label of each row (texts, labels)."""
+        return [self._labels[place] for place in probabilities.argmax(axis=1)]
+
+
 class Graph(GpuSystem):
     """Tokenize, sort, pad, run."""
 
@@ -156,27 +168,15 @@ class Graph(GpuSystem):
         device: Device,
         *,
         file: str,
-        provider: str = "cuda",
         graphs: str = "no",
     ) -> None:
         """Load a graph: see `Engine`."""
-        manifest = Manifest.read(models.bundle)
-        self._labels = manifest.labels
-        self._prompt = manifest.prompt
-        self._max_length = manifest.max_length
-        self._tokenizer = Tokenizer.from_file(str(models.find("bundle/tokenizer.json")))
-        self._engine = Engine(
-            models.find(file),
-            device,
-            provider=provider,
-            graphs=graphs == "yes",
-            threads=threads,
-            settings=_tensorrt(models.bundle) if provider == "tensorrt" else None,
-        )
+        self._text = Reader(models)
+        self._engine = Engine(models.find(file), device, graphs=graphs == "yes", threads=threads)
 
     def answer(self, texts: list[str]) -> list[str]:
         """Give the most likely label."""
-        return [self._labels[place] for place in self.probabilities(texts).argmax(axis=1)]
+        return self._text.labels(self.probabilities(texts))
 
     def probabilities(self, texts: list[str]) -> npt.NDArray[np.float64]:
         """Run a batch after the other."""
@@ -190,11 +190,10 @@ class Graph(GpuSystem):
         return lambda: [call() for call in calls]
 
     def _batches(self, texts: Sequence[str]) -> list[Batch]:
-        encoded = self._tokenizer.encode_batch_fast([self._prompt + text for text in texts])
-        return make_batches([encoding.ids for encoding in encoded], self._max_length)
+        return make_batches(self._text.tokens(texts), self._text.max_length)
 
 
-def feeds_of(batch: Batch) -> dict[str, npt.NDArray[np.int64]]:
+def feeds_of(batch: Batch) -> dict[str, npt.NDArray[np.integer]]:
     """Give a batch by the input names of our graphs and of traced ones."""
     return {"input_ids": batch.ids, "attention_mask": batch.mask}
 
@@ -206,16 +205,3 @@ def in_order(batches: Sequence[Batch], found: Sequence[npt.NDArray[np.float32]])
     for batch, rows in zip(batches, found, strict=True):
         answers[batch.places] = rows[: len(batch.places)]
     return answers
-
-
-def _tensorrt(bundle: Path) -> dict[str, str]:
-    """Give the provider's options: fp16, engines kept beside the bundle, one profile for all shapes up to `LARGEST`."""
-    variant = next(one for one in Manifest.read(bundle).variants if one.file.file == "model.onnx")
-    rows, tokens = (int(part) for part in LARGEST.split("x"))
-    tokens = min(tokens, Manifest.read(bundle).max_length)
-    shapes = {"min": "1x1", "opt": f"{rows // 2}x{min(32, tokens)}", "max": f"{rows}x{tokens}"}
-    profiles = {
-        f"trt_profile_{which}_shapes": ",".join(f"{tensor.name}:{shape}" for tensor in variant.inputs)
-        for which, shape in shapes.items()
-    }
-    return {"trt_fp16_enable": "1", **profiles}
