@@ -159,7 +159,10 @@ def measure_kernels(
             continue
         first = first or found["probabilities"]
         pairs = zip(found["probabilities"], first, strict=True)
-        difference = max(float(np.abs(np.subtract(own, other)).max()) for own, other in pairs)
+        differences = [np.abs(np.subtract(own, other)) for own, other in pairs]
+        difference = max(
+            float(np.nan_to_num(one, nan=1.0).max()) for one in differences
+        )  # 1: no probability is farther
         measured[value] = Kernel(asked, kernels, found["ms"], difference)
     return measured, absent
 
