@@ -68,6 +68,8 @@ def _short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Time little, few texts, and two kernels."""
     monkeypatch.setattr("benchmarks._gpu._budget.AMOUNTS", ((2, 0.005),))
     monkeypatch.setattr("benchmarks._gpu._cases.MANY", MANY)
+    for module in ("_cases", "_steps"):
+        monkeypatch.setattr(f"benchmarks._gpu.{module}.MIXED", (4, 16))
     monkeypatch.setattr("benchmarks._gpu._attention.SDPA_KERNELS", {0: "own", 1: "flash"})
 
 
@@ -145,8 +147,9 @@ def test_a_bare_machine_is_enough(gpu_bundle: Path, inputs: Path, tmp_path: Path
     (bare / "sitecustomize.py").write_text(HIDING.format(hidden=set(NOT_ON_A_BARE_MACHINE)), encoding="utf-8")
     program = (
         "import sys; from benchmarks import gpu; from benchmarks._contenders import Device; "
-        "from benchmarks._gpu import _attention, _budget, _cases; "
-        "_budget.AMOUNTS = ((2, 0.005),); _attention.SDPA_KERNELS = {0: 'own'}; _cases.MANY = 300; "
+        "from benchmarks._gpu import _attention, _budget, _cases, _steps; "
+        "_budget.AMOUNTS = ((2, 0.005),); _attention.SDPA_KERNELS = {0: 'own'}; "
+        "_cases.MANY = 40; _cases.MIXED = _steps.MIXED = (4, 16); "
         "sys.exit(gpu.main(sys.argv[1:], Device.CPU))"
     )
     paths = {"--bundle": gpu_bundle, "--inputs": inputs, "--checkpoint": inputs / "checkpoint", "--out": tmp_path / "o"}
