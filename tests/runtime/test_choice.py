@@ -128,7 +128,11 @@ REASONS = [
     ("AVX2 alone", "all", "the processor has no VNNI: sums of 8-bit products would overflow"),
     ("Arm", "all", "what the processor can do is not known here"),
     ("unknown", "all", "what the processor can do is not known here"),
-    ("bf16 alone", "all", '; precision="bf16" is faster on this processor, in OpenVINO, but the export did not compare'),
+    (
+        "bf16 alone",
+        "all",
+        '; precision="bf16" is faster on this processor, in OpenVINO, but the export did not compare',
+    ),
     ("AVX2 alone", "int8", "the bundle has nothing but int8: without VNNI onnxruntime must keep its sums"),
 ]
 

@@ -79,6 +79,7 @@ def choose_for_cpu(
     vnni = has_vnni(flags)
     wanted = None if precision is None else Precision(precision)
     variant = manifest.variant(precision=wanted, target=Target.CPU, int8_is_fast=vnni)
+    free = precision is None and engine is None and variant.precision is Precision.FP32
     if engine is None:
         only_openvino = not is_installed(Engine.ONNXRUNTIME) and is_installed(Engine.OPENVINO)
         engine = Engine.OPENVINO if only_openvino else Engine.ONNXRUNTIME
@@ -88,13 +89,14 @@ def choose_for_cpu(
             'and the bundle\'s parity does not hold; pass precision="fp32" or engine="onnxruntime"'
         )
     reason = _reason(manifest, variant, wanted, flags)
-    free = precision is None and variant.precision is Precision.FP32
     if free and _multiplies_bf16(flags) and is_installed(Engine.OPENVINO):
         reason += f"; {_BF16_IS_FASTER}"
     return Choice(variant, engine, str(variant.precision), reason)
 
 
-_BF16_IS_FASTER = 'precision="bf16" is faster on this processor, in OpenVINO, but the export did not compare it with torch'
+_BF16_IS_FASTER = (
+    'precision="bf16" is faster on this processor, in OpenVINO, but the export did not compare it with torch'
+)
 
 
 def _asked_bf16(manifest: Manifest, engine: Engine | None, flags: frozenset[str]) -> Choice:
