@@ -511,9 +511,7 @@ def test_a_device_that_onnxruntime_lacks_is_refused(own_bundle: Path, monkeypatc
     change_manifest(own_bundle, lambda manifest: manifest["variants"][0].update(target="cuda"))
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
 
-    with pytest.raises(
-        DeviceUnavailable, match=r"expected a package with CUDAExecutionProvider, but onnxruntime .* has CPU"
-    ):
+    with pytest.raises(DeviceUnavailable, match=r"expected a package with CUDAExecutionProvider, but .* has CPU"):
         Classifier.load(own_bundle, device="cuda")
 
 
