@@ -13,7 +13,7 @@ from ._encoder import Encoder
 from ._encoder_graph import add_encoder
 from ._errors import UnsupportedCheckpoint
 from ._fp16 import Fp16Layout
-from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
+from ._graph import FLOAT, INT32, INT64, GraphBuilder, tensor_info
 from ._heads import add_head
 from ._layout import Layout
 from ._modules_graph import add_modules, add_pooling
@@ -26,6 +26,8 @@ CLASSICAL = "ai.onnx.ml"
 
 TRACED_PRECISIONS = (Precision.FP32,)
 """Those of an encoder that another exporter wrote: the others need a graph whose linears are ours to write."""
+
+ID_TYPES = {np.int32: INT32, np.int64: INT64}
 
 FILES = {Precision.FP32: "model.onnx", Precision.INT8: "model.int8.onnx", Precision.FP16: "model.fp16.onnx"}
 
@@ -42,10 +44,10 @@ def fuse(
         calibration: Texts that show int8 what the activations span.
 
     Returns:
-        A model with the inputs `input_ids` and, but for int8, `attention_mask`, int64 (batch, sequence), and the
-        outputs `probabilities` (or `decision_scores`), float32 (batch, labels), and `sentence_embedding`, float32
-        (batch, dim). A graph without `attention_mask` takes batches of equal length only. The same checkpoint gives
-        the same bytes.
+        A model with the inputs `input_ids` and, but for int8, `attention_mask`, int64 (of fp16 int32) (batch,
+        sequence), and the outputs `probabilities` (or `decision_scores`), float32 (batch, labels), and
+        `sentence_embedding`, float32 (batch, dim). A graph without `attention_mask` takes batches of equal length only.
+        The same checkpoint gives the same bytes.
 
     Raises:
         UnsupportedCheckpoint: The encoder was traced, and the precision is not fp32; or it is fp16, and the head is
@@ -74,7 +76,7 @@ def fuse(
         )
     return graph.model(
         name="setfuse",
-        inputs=[tensor_info(name, INT64, ("batch", "sequence")) for name in ("input_ids", mask) if name],
+        inputs=[tensor_info(name, ID_TYPES[layout.ids], ("batch", "sequence")) for name in ("input_ids", mask) if name],
         outputs=[
             tensor_info(str(checkpoint.head.scores), FLOAT, ("batch", len(checkpoint.labels))),
             tensor_info("sentence_embedding", FLOAT, ("batch", checkpoint.width)),
