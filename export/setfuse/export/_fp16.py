@@ -44,9 +44,18 @@ class Fp16Layout(Layout):
     def add_embeddings(self, graph: GraphBuilder, encoder: Encoder, input_ids: str) -> str:
         """Add an EmbedLayerNormalization; it counts positions by itself where they are the tokens' places."""
         rows = "" if encoder.padding_id is None else _add_counts(graph, encoder.padding_id, input_ids)
-        return self._add_embeddings(graph, encoder, input_ids, rows)
+        return self.add_embedding_norm(graph, encoder, input_ids, rows)
 
-    def _add_embeddings(self, graph: GraphBuilder, encoder: Encoder, input_ids: str, rows: str) -> str:
+    def add_embedding_norm(self, graph: GraphBuilder, encoder: Encoder, input_ids: str, rows: str) -> str:
+        """Add the EmbedLayerNormalization.
+
+        Args:
+            graph: Where to add it.
+            encoder: The tables.
+            input_ids: int32 (batch, sequence).
+            rows: int32 (batch, sequence), the rows of the position embeddings, from that of the padding token on where
+                positions are counted; empty where row i belongs to token i.
+        """
         graph.use_domain(MICROSOFT, 1)
         norm = encoder.embedding_norm
         words, positions, weight, bias = (
