@@ -40,7 +40,7 @@ class EmbedLayerNormalization(_Operator):
 class SkipLayerNormalization(_Operator):
     """The input, its bias and the skipped input, summed and normalised."""
 
-    def _run(
+    def _run(  # noqa: PLR0917 - the schema's inputs
         self, x: Array, skip: Array, gamma: Array, beta: Array, bias: Array, epsilon: float = 1e-12
     ) -> tuple[Array]:
         return (_normalized(x.astype(np.float32) + skip + bias, gamma, beta, epsilon),)
