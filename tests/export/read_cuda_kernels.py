@@ -1,7 +1,8 @@
 """Write `data/cuda_kernels.json`: which operators onnxruntime's CUDA provider has kernels for, and of which types.
 
-`python -m tests.export.read_cuda_kernels`, with onnxruntime-gpu and its CUDA libraries; it asks the package itself, as
-the script does that writes onnxruntime's own docs/OperatorKernels.md.
+`python -m tests.export.read_cuda_kernels`, with onnxruntime-gpu and the libraries of CUDA, cuDNN and TensorRT: 1.31.1
+crashes where TensorRT's are missing. It asks the package itself, as the script does that writes onnxruntime's own
+docs/OperatorKernels.md.
 """
 
 import json

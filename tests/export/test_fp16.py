@@ -1,6 +1,7 @@
 """The graph for CUDA: a kernel for every node, and, run on the processor, torch's answers at the shapes of buckets."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,18 @@ from onnx import TensorProto, helper
 from sentence_transformers.sentence_transformer.modules import Dense
 
 from setfuse.export import Checkpoint, UnsupportedCheckpoint, read_checkpoint
+from setfuse.export._encoder import Encoder
+from setfuse.export._encoder_graph import add_encoder
+from setfuse.export._fp16 import Fp16Layout
 from setfuse.export._fuse import fuse
+from setfuse.export._graph import GraphBuilder
 from setfuse.export._oracle import TorchOracle
 from setfuse.runtime import Precision
 from tests.models import FAMILIES, TEXTS, make_body, make_checkpoint
 
 from . import heads
-from .cuda_kernels import element_types, problems
+from .cuda_kernels import element_types, problems, read_kernels
+from .read_cuda_kernels import OPERATORS, PATH, main
 from .test_parity import BODIES
 
 TOLERANCE = 5e-3
@@ -195,6 +201,31 @@ def test_any_other_head_has_cuda_kernels_or_is_refused(
     else:
         with pytest.raises(UnsupportedCheckpoint, match=r"a head of plain operators for fp16, found .*CUDA kernel"):
             fuse(checkpoint, Precision.FP16, 1)
+
+
+def test_the_table_has_every_operator_that_it_is_asked_for() -> None:
+    listed = {(domain, operator) for domain, names in OPERATORS.items() for operator in names.split()}
+
+    assert set(read_kernels()) == listed
+    assert "onnxruntime-gpu 1.31.1" in json.loads(PATH.read_text())["source"]
+
+
+@pytest.mark.skipif(
+    "CUDAExecutionProvider" in onnxruntime.get_available_providers(), reason="this package lists CUDA kernels"
+)
+def test_the_table_is_not_written_without_cuda_kernels() -> None:
+    before = PATH.read_bytes()
+
+    with pytest.raises(SystemExit, match="onnxruntime lists no CUDA kernels"):
+        main()
+    assert PATH.read_bytes() == before
+
+
+def test_the_layout_needs_a_mask(narrow: Checkpoint) -> None:
+    assert isinstance(narrow.encoder, Encoder)
+
+    with pytest.raises(ValueError, match="attention_mask: expected a mask for the fp16 layout, got none"):
+        add_encoder(GraphBuilder(), Fp16Layout(), narrow.encoder, "input_ids", None, cls_only=False)
 
 
 def small_graph(*nodes: onnx.NodeProto, dtype: int = TensorProto.FLOAT16) -> onnx.ModelProto:
