@@ -37,10 +37,6 @@ class Fp16Layout(Layout):
         product = self._add_product(graph, x, f"{name}.product", linear)
         return graph.node("Add", [product, self._add_bias(graph, linear)], name)
 
-    def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
-        """Add a Gather."""
-        return graph.node("Gather", [graph.constant(f"{name}.table", table, self.dtype), ids], name)
-
     def add_embeddings(self, graph: GraphBuilder, encoder: Encoder, input_ids: str) -> str:
         """Add an EmbedLayerNormalization; it counts positions by itself where they are the tokens' places."""
         rows = "" if encoder.padding_id is None else _add_counts(graph, encoder.padding_id, input_ids)
