@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from setfuse.runtime import (
 from setfuse.runtime._buckets import BATCH_SIZES
 from setfuse.runtime._cuda import CAPTURED_TOKENS
 from setfuse.runtime._cuda_stream import _Gate
+from setfuse.runtime._gpu import _Started
 from tests.models import LONG_TEXT, TEXTS
 
 from .gpu import GPU, Machine, machine
@@ -334,6 +336,34 @@ def test_threads_end_with_the_classifier(bundle: Path, machine: Machine) -> None
         thread.join(30)
 
     assert not any(thread.is_alive() for thread in own)
+    assert machine.sessions
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_is_told_that_cuda_cannot_go_on(
+    bundle: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_Started, "process", os.getpid())
+    classifier = Classifier.load(bundle, device="cuda")
+    assert classifier("a").label
+
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            classifier("a")
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the parent judges
+            os.write(write, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read, "rb") as pipe:
+        told = pipe.read().decode()
+
+    assert told.startswith("DeviceUnavailable: expected a process that CUDA can be started in")
+    assert classifier("a").label
     assert machine.sessions
 
 

@@ -22,7 +22,7 @@ from ._cuda_stream import Shape, Stream
 from ._driver import Driver, Gpu
 from ._engine import is_own_error
 from ._errors import BundleCorrupt, DeviceOutOfMemory, DeviceUnavailable, SetfuseError
-from ._gpu import load_problem
+from ._gpu import check_process, load_problem
 from ._log import log
 from ._provider import Provider
 from ._session import check_interface, create_session, import_onnxruntime, quiet_options
@@ -70,9 +70,10 @@ class CudaGraph:
 
         Raises:
             BundleCorrupt: onnxruntime refuses the file, or it is another graph than the manifest says.
-            DeviceUnavailable: onnxruntime does not run all of it on the GPU.
+            DeviceUnavailable: onnxruntime does not run all of it on the GPU, or this is a forked child.
             DeviceOutOfMemory: It does not fit.
         """
+        check_process()
         self._file = variant.file.file
         self._gpu = gpu
         self._provider = provider.name

@@ -42,11 +42,7 @@ def find_gpu(index: int, onnxruntime: "onnxruntime") -> Gpu:
         DeviceUnavailable: It cannot; the message names the first thing that is missing.
     """
     _check_package(onnxruntime)
-    if _Started.process not in {0, os.getpid()}:
-        raise DeviceUnavailable(
-            "expected a process that CUDA can be started in, but this one was forked from one that uses it; load the "
-            'classifier after the fork only, or start processes with "spawn"'
-        )
+    check_process()
     driver = Driver.load()
     needed = _needed_cuda(onnxruntime)
     if driver.cuda_version < (needed, 0):
@@ -62,6 +58,19 @@ def find_gpu(index: int, onnxruntime: "onnxruntime") -> Gpu:
     _load_libraries(onnxruntime, needed)
     _Started.process = os.getpid()
     return gpus[index]
+
+
+def check_process() -> None:
+    """Make sure that CUDA can be used in this process.
+
+    Raises:
+        DeviceUnavailable: It was forked from one that uses it.
+    """
+    if _Started.process not in {0, os.getpid()}:
+        raise DeviceUnavailable(
+            "expected a process that CUDA can be started in, but this one was forked from one that uses it; load the "
+            'classifier after the fork only, or start processes with "spawn"'
+        )
 
 
 def check_tensorrt(onnxruntime: "onnxruntime") -> None:
