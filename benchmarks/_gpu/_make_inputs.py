@@ -1,6 +1,5 @@
 """What a machine with a GPU cannot make itself: torch's answers, the head, traced graphs, the packed graph."""
 
-import importlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +9,7 @@ from benchmarks._contenders._sentence_transformers import SentenceTransformersTo
 from benchmarks._errors import BenchmarkError
 from benchmarks._files import whole_file, write_json
 from benchmarks._models import find_models
+from setfuse.export import ExportError, write_packed_graph
 
 from ._inputs import Reference
 from ._system import CHECKPOINT, HEAD
@@ -81,10 +81,7 @@ def _written(path: Path, write: Callable[[Path], object]) -> str:
 
 
 def _pack(checkpoint: Path, path: Path) -> None:
-    export = importlib.import_module("setfuse.export")
-    if not hasattr(export, "write_packed_graph"):
-        raise BenchmarkError("this version of setfuse.export writes no packed graph")
     try:
-        export.write_packed_graph(checkpoint, path)
-    except export.ExportError as error:
+        write_packed_graph(checkpoint, path)
+    except ExportError as error:
         raise BenchmarkError(str(error)) from error

@@ -1,13 +1,12 @@
 """The padding-free graph in bare onnxruntime: the tokens of many texts in one row."""
 
-import importlib
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from benchmarks._contenders import Device
+from benchmarks._packed import Feeds, pack
 
 from ._session import Engine, Reader
 from ._system import GpuModels, GpuSystem
@@ -27,7 +26,6 @@ class Packed(GpuSystem):
         self._engine = Engine(models.find(file), device, threads=threads)
         padding = self._engine.metadata.get(PADDING_ID)
         self._padding_id = None if padding is None else int(padding)
-        self._pack: Any = importlib.import_module("benchmarks._packed").pack
 
     def answer(self, texts: list[str]) -> list[str]:
         """Give the most likely label."""
@@ -47,6 +45,5 @@ class Packed(GpuSystem):
         tokens = self._text.tokens(texts)
         return [tokens[start : start + ROWS] for start in range(0, len(tokens), ROWS)]
 
-    def _feeds(self, tokens: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.int32]]:
-        feeds: dict[str, npt.NDArray[np.int32]] = self._pack(tokens, self._padding_id)
-        return feeds
+    def _feeds(self, tokens: Sequence[Sequence[int]]) -> Feeds:
+        return pack(tokens, self._padding_id)

@@ -16,7 +16,7 @@ from benchmarks._results import Status
 from benchmarks._runner import Repeats, Roster, interleave, warm_up
 from benchmarks._statistics import ratio
 from benchmarks._warnings import warnings_of
-from setfuse.runtime import Manifest
+from setfuse.runtime import Manifest, Scores, Task
 
 from ._attention import Limits, as_record, measure_kernels
 from ._budget import CALLS, WARM_UPS, Budget, Plan, least_s, make_plan
@@ -65,7 +65,7 @@ def run(settings: Settings, say: Say) -> GpuResults:
         say: Told what is done, for a person who waits.
 
     Raises:
-        BenchmarkError: The check cannot run here, or no contender can.
+        BenchmarkError: The check cannot run here, no contender can, or the bundle is one that they do not run.
     """
     budget = Budget(settings.minutes * 60)
 
@@ -74,6 +74,11 @@ def run(settings: Settings, say: Say) -> GpuResults:
 
     settings.models.find(FP16)
     manifest = Manifest.read(settings.models.bundle)
+    if manifest.task is not Task.SINGLE_LABEL or manifest.scores is not Scores.PROBABILITIES:
+        raise BenchmarkError(
+            f"{settings.models.bundle}: expected a bundle of single labels with probabilities, which every contender "
+            f"can run, found {manifest.task} with {manifest.scores}; take another one"
+        )
     reference = None if settings.models.inputs is None else Reference.read(settings.models.inputs, manifest.labels)
     tokenizer = Tokenizer.from_file(str(settings.models.find("bundle/tokenizer.json")))
     jobs = make_jobs(tokenizer, manifest.max_length)

@@ -330,8 +330,13 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(
     answers = read_json(other / "answers.json")
     (other / "answers.json").write_text(json.dumps({**answers, "labels": ["x", "y", "z"]}), encoding="utf-8")
     (tmp_path / "file").touch()
+    several = tmp_path / "several"
+    shutil.copytree(gpu_bundle, several)
+    manifest = {**read_json(several / "bundle.json"), "task": "multi-label-classification"}
+    (several / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
 
     assert "needs model.fp16.onnx in" in one_line("--bundle", tiny_bundle, "--out", out)
+    assert "expected a bundle of single labels" in one_line("--bundle", several, "--out", out)
     assert "are they of this model?" in one_line("--bundle", gpu_bundle, "--inputs", other, "--out", out)
     assert "is a file; choose another --out" in one_line("--bundle", gpu_bundle, "--out", tmp_path / "file")
     only = ("--only", "torch fp16 flash")

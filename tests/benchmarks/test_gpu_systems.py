@@ -2,12 +2,16 @@
 
 import importlib
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from safetensors import safe_open
+from tokenizers import Tokenizer
 from transformers import AutoModel
 
 from benchmarks._contenders import Device
@@ -75,12 +79,40 @@ def test_a_second_call_of_a_shape_has_its_own_answer(name: str, models: GpuModel
         assert system.probabilities([text])[0] == pytest.approx(expected, abs=FP16_TOLERANCE), text
 
 
-def test_the_packed_graph_is_fed_by_the_function_beside_it(models: GpuModels, inputs: Path) -> None:
-    if not (inputs / "packed.fp16.onnx").is_file():
-        pytest.skip("this version of setfuse.export writes no packed graph")
-
+def test_the_packed_graph_has_no_kernel_on_the_cpu(models: GpuModels) -> None:
     with pytest.raises(Exception, match="PackedMultiHeadAttention"):  # onnxruntime's; on the CPU it has no such kernel
         load("setfuse packed", models)
+
+
+def test_the_packed_graph_is_given_every_token_of_every_text(
+    models: GpuModels, inputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that only adds up the ids of each text stands in for the GPU's."""
+    runs = []
+
+    class Adder:
+        metadata: ClassVar = {"setfuse.padding_id": "0"}
+
+        def __init__(self, *_: object, **__: object) -> None:
+            pass
+
+        def run(self, feeds: dict[str, npt.NDArray[np.int32]], rows: int) -> npt.NDArray[np.float32]:
+            starts = feeds["cumulative_sequence_length"]
+            assert len(starts) == rows + 1
+            assert feeds["position_ids"].min() == 1, "counted as the metadata asks for"
+            runs.append(rows)
+            parts = [feeds["input_ids"][start:end] for start, end in pairwise(starts)]
+            return np.array([[part.sum(), 0, 0] for part in parts], np.float32)
+
+    monkeypatch.setattr("benchmarks._gpu._packing.Engine", Adder)
+    monkeypatch.setattr("benchmarks._gpu._packing.ROWS", 4)
+    texts = list(Reference.read(inputs, ("late", "lost", "refund")).texts)
+    tokenizer = Tokenizer.from_file(str(models.bundle / "tokenizer.json"))
+
+    found = load("setfuse packed", models).probabilities(texts)
+
+    assert found[:, 0].tolist() == [sum(encoding.ids) for encoding in tokenizer.encode_batch(texts)]
+    assert runs == [4, 4, 3]
 
 
 def test_the_registry_holds_together() -> None:
