@@ -21,7 +21,7 @@ def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
 
 @pytest.mark.parametrize("rounds", [MIN_ROUNDS, 10, 25])
 def test_the_interval_is_scipys(rounds: int) -> None:
-    """Both resample at random: the ends may differ by the gap between two neighbours of the sorted rounds."""
+    """Both resample at random: an end may fall on the next of the few medians that there are."""
     from scipy.stats import bootstrap
 
     own = np.random.default_rng(rounds).lognormal(0, 0.3, rounds)
@@ -29,9 +29,8 @@ def test_the_interval_is_scipys(rounds: int) -> None:
     found = ratio(own, np.ones(rounds))
 
     theirs = bootstrap((own,), np.median, method="percentile", rng=np.random.default_rng(1)).confidence_interval
-    gap = np.diff(np.sort(own)).max()
-    assert found.low == pytest.approx(theirs.low, abs=gap)
-    assert found.high == pytest.approx(theirs.high, abs=gap)
+    assert found.low == pytest.approx(theirs.low, abs=0.03)
+    assert found.high == pytest.approx(theirs.high, abs=0.03)
 
 
 def test_the_same_figures_give_the_same_interval() -> None:
