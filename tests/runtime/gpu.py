@@ -121,12 +121,9 @@ class Session:
         binding.bind_ortvalue_input = remember
         return binding
 
-    def run_with_iobinding(self, binding: Any, options: onnxruntime.RunOptions) -> None:
+    def run_with_iobinding(self, binding: Any, options: onnxruntime.RunOptions | None) -> None:
         shape = self._ids[id(binding)][1]
-        try:
-            graph = options.get_run_config_entry("gpu_graph_id")
-        except RuntimeError:
-            graph = ""
+        graph = options.get_run_config_entry("gpu_graph_id") if options else ""
         self._machine.fails(shape)
         self._machine.runs.append((graph, shape))
         self._real.run_with_iobinding(binding, options)
