@@ -67,6 +67,9 @@ FAMILIES: dict[str, tuple[Any, dict[str, Any]]] = {
 """Small configurations of every family: what each needs besides the sizes that all have."""
 
 
+_DROPOUT_RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
 def make_body(
     folder: Path,
     *,
@@ -79,6 +82,7 @@ def make_body(
     prompt: str = "",
     include_prompt: bool = True,
     truncate_dim: int | None = None,
+    dropout: float = 0.1,
     seed: int = 0,
 ) -> SentenceTransformer:
     """Save a small encoder with random weights as a sentence-transformers folder, and load it."""
@@ -97,7 +101,8 @@ def make_body(
     if family == "distilbert":
         sizes = {key: value for key, value in sizes.items() if "size" not in key or key == "vocab_size"}
         sizes = {key: value for key, value in sizes.items() if not key.startswith("num_")}
-    config = config_class(**{**sizes, **own})
+    rates = ("dropout", "attention_dropout") if family == "distilbert" else _DROPOUT_RATES
+    config = config_class(**{**sizes, **dict.fromkeys(rates, dropout), **own})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]

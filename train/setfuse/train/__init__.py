@@ -5,11 +5,22 @@ from setfuse.runtime import require_extra
 require_extra("train", needed_by="setfuse.train")
 
 from ._arguments import TrainingArguments  # noqa: E402 - only once the extra is known to be there
-from ._errors import BaseModelNotFound, TrainingDiverged, TrainingError  # noqa: E402
-from ._train import TrainingResult, train  # noqa: E402
+from ._errors import (  # noqa: E402
+    BaseModelNotFound,
+    OutOfMemory,
+    RunNotResumable,
+    RunNotSaved,
+    TrainingDiverged,
+    TrainingError,
+)
+from ._result import TrainingResult  # noqa: E402
+from ._train import train  # noqa: E402
 
 __all__ = [
     "BaseModelNotFound",
+    "OutOfMemory",
+    "RunNotResumable",
+    "RunNotSaved",
     "TrainingArguments",
     "TrainingDiverged",
     "TrainingError",

@@ -1,7 +1,7 @@
 """The head: a LogisticRegression on the body's embeddings, stored without pickle."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +13,19 @@ from sklearn.linear_model import LogisticRegression
 HEAD_FORMAT_VERSION = 1
 
 
-def fit_head(embeddings: npt.NDArray[np.float32], labels: Sequence[str]) -> LogisticRegression:
+def fit_head(
+    embeddings: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    class_weight: str | Mapping[str, float] | None = None,
+) -> LogisticRegression:
     """Fit scikit-learn's LogisticRegression with its defaults, as SetFit does.
 
     Args:
         embeddings: float32 (rows, dim).
         labels: The label of each row.
+        class_weight: As scikit-learn has it.
     """
-    return LogisticRegression().fit(embeddings, np.asarray(labels))
+    return LogisticRegression(class_weight=class_weight).fit(embeddings, np.asarray(labels))
 
 
 def save_head(head: LogisticRegression, folder: Path) -> None:

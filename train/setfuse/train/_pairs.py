@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from setfuse.runtime import DatasetError
 
-from ._arguments import SamplingStrategy
+from ._ranges import SamplingStrategy
 
 MAX_ROWS = 5000
 """SetFit's order is one permutation of all n(n+1)/2 pairs; beyond this it would take more than a gigabyte."""

@@ -1,0 +1,192 @@
+"""SetFit's recipe: fine-tune the body on pairs, fit the head on its embeddings, measure, and write it all down."""
+
+import importlib.metadata
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sentence_transformers import SentenceTransformer
+from sklearn.linear_model import LogisticRegression
+from transformers import TrainerCallback
+
+from setfuse.runtime import Row
+
+from ._arguments import TrainingArguments
+from ._batches import LabelledTexts
+from ._body import load_body
+from ._checkpoint import write_checkpoint
+from ._checks import warn_of_cut_texts
+from ._classify import HeldOut, encode
+from ._contrastive import FineTuned, fine_tune
+from ._head import fit_head
+from ._losses import make_objective
+from ._metrics import MetricOf, make_metric
+from ._pairs import Pairs, make_pairs
+from ._ranges import SamplingStrategy
+from ._result import TrainingResult
+from ._runs import Run, write_run
+from ._trainer import Judge, Material
+
+_LIBRARIES = ("setfuse", "torch", "sentence-transformers", "transformers", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What is trained on what, and how.
+
+    Attributes:
+        rows: To train on.
+        held_out: To measure on; possibly none.
+        pairs: Of indices into `rows`.
+        base_name: What the card calls the base model.
+        args: The hyperparameters.
+        run: What the checkpoints of the run belong to.
+        metric: Of the classifier on `held_out`.
+        metric_kwargs: Further arguments of the metric.
+    """
+
+    rows: Sequence[Row]
+    held_out: Sequence[Row]
+    pairs: Pairs
+    base_name: str
+    args: TrainingArguments
+    run: Run
+    metric: MetricOf
+    metric_kwargs: Mapping[str, Any]
+
+    def follow(
+        self,
+        base: Path,
+        staging: Path,
+        out: Path,
+        *,
+        resume_from: Path | None,
+        callbacks: Sequence[TrainerCallback],
+        progress: bool,
+    ) -> TrainingResult:
+        """Train, and write the checkpoint.
+
+        Args:
+            base: The base model's folder.
+            staging: An empty folder to write the checkpoint into.
+            out: What it will be called.
+            resume_from: The checkpoint of the run to go on from.
+            callbacks: Of the contrastive phase.
+            progress: Show progress bars on stderr.
+
+        Raises:
+            TrainingError: Loading or training failed.
+            UsageError: The arguments contradict the body or the machine.
+        """
+        with _randomness_of_the_caller():
+            torch.manual_seed(self.args.seed)
+            body = load_body(base, self.args.max_length)
+            warn_of_cut_texts(body, self.rows)
+            start = time.perf_counter()
+            data = _labelled(self.rows)
+            held_out = self._held_out(data)
+            tuned = fine_tune(
+                body,
+                self._material(data, self.pairs),
+                self.args,
+                judge=self._judge(data, held_out),
+                save_rest=lambda body, folder, losses: self._save_step(body, data, folder, losses),
+                resume_from=resume_from,
+                callbacks=callbacks,
+                progress=progress,
+            )
+            head = self._fit(body, data)
+            seconds = time.perf_counter() - start
+        metrics = {} if held_out is None else held_out.judge(head, encode(body, held_out.data.texts, progress=progress))
+        result = self._result(out, seconds, tuned, metrics)
+        write_checkpoint(staging, body, head, self._training(result))
+        return result
+
+    def _fit(self, body: SentenceTransformer, data: LabelledTexts) -> LogisticRegression:
+        return fit_head(encode(body, data.texts), data.labels, self.args.class_weight)
+
+    def _material(self, data: LabelledTexts, pairs: Pairs) -> Material:
+        args = self.args
+        objective = make_objective(
+            args.loss, distance_metric=args.distance_metric, margin=args.margin, loss_kwargs=args.loss_kwargs
+        )
+        return Material(data, pairs if objective.needs_pairs else None, objective)
+
+    def _held_out(self, data: LabelledTexts) -> HeldOut | None:
+        if not self.held_out:
+            return None
+        return HeldOut(_labelled(self.held_out), make_metric(self.metric, sorted(set(data.labels)), self.metric_kwargs))
+
+    def _judge(self, data: LabelledTexts, held_out: HeldOut | None) -> Judge | None:
+        if held_out is None or self.args.eval_strategy == "no":
+            return None
+        # One label alone leaves no negative pairs to repeat.
+        one_label = len(set(held_out.data.labels)) == 1
+        strategy = SamplingStrategy.UNIQUE if one_label else self.args.sampling_strategy
+        pairs = make_pairs(held_out.data.labels, strategy, None if one_label else self.args.num_iterations)
+        return Judge(
+            held_out,
+            self._material(held_out.data, pairs),
+            lambda embeddings: fit_head(embeddings, data.labels, self.args.class_weight),
+        )
+
+    def _save_step(self, body: SentenceTransformer, data: LabelledTexts, folder: Path, losses: Sequence[float]) -> None:
+        tuned = FineTuned(tuple(losses), evaluations=(), best_step=None)
+        head = self._fit(body, data)
+        write_checkpoint(folder, body, head, self._training(self._result(folder, 0.0, tuned, {})))
+        write_run(folder, self.run, losses)
+
+    def _result(self, out: Path, seconds: float, tuned: FineTuned, metrics: Mapping[str, float]) -> TrainingResult:
+        return TrainingResult(
+            checkpoint=out,
+            seconds=seconds,
+            steps=len(tuned.losses),
+            pairs=len(self.pairs),
+            labels=dict(sorted(Counter(row.label for row in self.rows).items())),
+            losses=tuned.losses,
+            metrics=metrics,
+            evaluations=tuned.evaluations,
+            best_step=tuned.best_step,
+        )
+
+    def _training(self, result: TrainingResult) -> dict[str, Any]:
+        """Give the content of `training.json`."""
+        return {
+            "base_model": self.base_name,
+            "rows": dict(result.labels),
+            "eval_rows": len(self.held_out),
+            "accuracy": result.accuracy,
+            "metrics": dict(result.metrics),
+            "evaluations": [dict(found) for found in result.evaluations],
+            "best_step": result.best_step,
+            "arguments": self.args.to_json(),
+            "pairs": result.pairs,
+            "steps": result.steps,
+            "first_loss": result.losses[0],
+            "last_loss": result.losses[-1],
+            "seconds": result.seconds,
+            "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        }
+
+
+def _labelled(rows: Sequence[Row]) -> LabelledTexts:
+    return LabelledTexts([row.text for row in rows], [row.label for row in rows])
+
+
+@contextmanager
+def _randomness_of_the_caller() -> Iterator[None]:
+    """Put back every random state that transformers' Trainer seeds."""
+    python, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002 - the state that transformers sets
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(arrays)  # noqa: NPY002
