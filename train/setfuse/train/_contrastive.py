@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from accelerate.utils.memory import should_reduce_batch_size
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback
 
 from ._arguments import TrainingArguments
 from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted
 from ._errors import BaseModelNotFound, OutOfMemory, RunNotResumable
+from ._reports import tensorboard_folder
 from ._runs import read_run
 from ._trainer import ContrastiveTrainer, Judge, Material, transformers_arguments
 
@@ -69,16 +71,17 @@ def fine_tune(
         KeyboardInterrupt: Ctrl-C; what was done is saved.
     """
     interrupts = StopWhenInterrupted()
-    trainer = ContrastiveTrainer(
-        body,
-        material,
-        args,
-        transformers_arguments(args, body, progress=progress),
-        judge=judge,
-        save_rest=save_rest,
-        earlier_losses=[] if resume_from is None else read_run(resume_from)[1],
-        callbacks=[SaveWhenDue(), LogLines(), *callbacks, interrupts],
-    )
+    with tensorboard_folder(args.logging_dir):
+        trainer = ContrastiveTrainer(
+            body,
+            material,
+            args,
+            transformers_arguments(args, body, progress=progress),
+            judge=judge,
+            save_rest=save_rest,
+            earlier_losses=[] if resume_from is None else read_run(resume_from)[1],
+            callbacks=[SaveWhenDue(), LogLines(), *callbacks, interrupts],
+        )
     try:
         with interrupts.listening():
             trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
@@ -100,7 +103,16 @@ def fine_tune(
     )
 
 
-_READING = (RuntimeError, pickle.UnpicklingError, OSError, ValueError, KeyError, BaseModelNotFound)
+_READING = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    SafetensorError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    BaseModelNotFound,
+)
 """What reading a broken checkpoint raises, in transformers, torch and sentence-transformers."""
 
 

@@ -30,6 +30,7 @@ from ._losses import make_objective
 from ._metrics import MetricOf, make_metric
 from ._pairs import Pairs, make_pairs
 from ._ranges import SamplingStrategy
+from ._reports import check_reports
 from ._result import TrainingResult
 from ._runs import Run, write_run
 from ._trainer import Judge, Material
@@ -85,6 +86,7 @@ class Recipe:
             TrainingError: Loading or training failed.
             UsageError: The arguments contradict the body or the machine.
         """
+        check_reports(self.args.report_to)
         with _randomness_of_the_caller():
             torch.manual_seed(self.args.seed)
             body = load_body(base, self.args.max_length)
