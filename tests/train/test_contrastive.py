@@ -38,12 +38,13 @@ def gradients(body: SentenceTransformer, loss: torch.Tensor) -> dict[str, torch.
 def test_distinct_texts_give_the_loss_and_gradient_of_embedding_both_sides(body: SentenceTransformer) -> None:
     pairs = make_pairs(LABELS, "oversampling")
     batch = np.arange(64)
-    assert len(np.unique(pairs.rows[batch])) > CHUNK  # more than one chunk, or the test would prove less
+    rows, same = pairs.rows_of(batch)
+    assert len(np.unique(rows)) > CHUNK  # more than one chunk, or the test would prove less
 
     ours = _pair_loss(body, CosineSimilarityLoss(body), ROWS, pairs, batch)
     our_gradients = gradients(body, ours)
-    sides = [body.preprocess([ROWS[row] for row in pairs.rows[batch, side]]) for side in (0, 1)]
-    theirs = CosineSimilarityLoss(body)(sides, torch.from_numpy(pairs.same[batch]))
+    sides = [body.preprocess([ROWS[row] for row in rows[:, side]]) for side in (0, 1)]
+    theirs = CosineSimilarityLoss(body)(sides, torch.from_numpy(same))
     their_gradients = gradients(body, theirs)
 
     # float32 sums in another order

@@ -111,10 +111,11 @@ def _pair_loss(
     pairs: Pairs,
     batch: np.ndarray[tuple[int], np.dtype[np.int64]],
 ) -> torch.Tensor:
-    distinct, positions = np.unique(pairs.rows[batch], return_inverse=True)
+    rows, same = pairs.rows_of(batch)
+    distinct, positions = np.unique(rows, return_inverse=True)
     embeddings = _embed(body, [texts[row] for row in distinct])
     sides = torch.from_numpy(positions.reshape(-1, 2)).to(body.device)
-    targets = torch.from_numpy(pairs.same[batch]).to(body.device)
+    targets = torch.from_numpy(same).to(body.device)
     both = [embeddings[sides[:, 0]], embeddings[sides[:, 1]]]
     loss: torch.Tensor = loss_function.compute_loss_from_embeddings(both, targets)
     return loss
