@@ -93,7 +93,7 @@ def test_pairs_are_setfits_in_setfits_order(
         assert listed(make_pairs(labels, strategy, num_iterations, self_pairs=self_pairs, seed=seed)) == expected
     else:
         with pytest.raises(
-            DatasetError, match="^(oversampling|undersampling|unique|num_iterations) needs pairs of rows with "
+            DatasetError, match=r"^(oversampling|undersampling|unique|num_iterations) needs pairs of rows with "
         ):
             make_pairs(labels, strategy, num_iterations, self_pairs=self_pairs, seed=seed)
 

@@ -5,7 +5,9 @@ from setfuse.runtime import require_extra
 require_extra("train", needed_by="setfuse.train")
 
 from ._arguments import TrainingArguments  # noqa: E402 - only once the extra is known to be there
+from ._data import read_data  # noqa: E402
 from ._errors import BaseModelNotFound, TrainingDiverged, TrainingError  # noqa: E402
+from ._few_shot import get_templated_dataset, sample_dataset  # noqa: E402
 from ._train import TrainingResult, train  # noqa: E402
 
 __all__ = [
@@ -14,5 +16,8 @@ __all__ = [
     "TrainingDiverged",
     "TrainingError",
     "TrainingResult",
+    "get_templated_dataset",
+    "read_data",
+    "sample_dataset",
     "train",
 ]
