@@ -9,8 +9,8 @@ from transformers import TrainerCallback
 from setfuse.train import TrainingArguments
 from setfuse.train._batches import LabelledTexts
 from setfuse.train._contrastive import FineTuned, fine_tune
+from setfuse.train._drawing import draw_training_pairs
 from setfuse.train._losses import make_objective
-from setfuse.train._pairs import make_pairs
 from setfuse.train._trainer import Material
 
 
@@ -50,7 +50,7 @@ class AtStep(TrainerCallback):
 
 def make_material(texts: Sequence[str], labels: Sequence[str], args: TrainingArguments) -> Material:
     """Pair texts as `train` does."""
-    pairs = make_pairs(labels, args.sampling_strategy, args.num_iterations)
+    pairs = draw_training_pairs(labels, args)
     objective = make_objective(
         args.loss, distance_metric=args.distance_metric, margin=args.margin, loss_kwargs=args.loss_kwargs
     )

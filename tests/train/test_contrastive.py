@@ -15,7 +15,7 @@ from transformers import get_scheduler
 from setfuse.runtime import UsageError
 from setfuse.train import OutOfMemory, TrainingArguments, TrainingDiverged
 from setfuse.train import _trainer as trainer_module
-from setfuse.train._batches import pair_batch, pairs_at
+from setfuse.train._batches import pair_batch
 from setfuse.train._embedding import CHUNK, embed
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
@@ -37,7 +37,7 @@ def test_loss_and_gradient_are_those_of_embedding_both_sides(body: SentenceTrans
     material = make_material(ROWS, LABELS, TrainingArguments())
     assert material.pairs is not None
     indices = np.arange(64)
-    rows, same = pairs_at(material.pairs, indices)
+    rows, same = material.pairs.rows_of(indices)
     assert len(np.unique(rows)) > CHUNK  # more than one chunk, or the test would prove less
 
     batch = pair_batch(body, ROWS, material.pairs, indices, distinct=distinct)
@@ -56,7 +56,7 @@ def test_loss_and_gradient_are_those_of_embedding_both_sides(body: SentenceTrans
 
 def test_a_batch_of_distinct_texts_embeds_each_once(body: SentenceTransformer) -> None:
     pairs = make_pairs(LABELS, "oversampling")
-    rows, _ = pairs_at(pairs, np.arange(64))
+    rows, _ = pairs.rows_of(np.arange(64))
 
     batch = pair_batch(body, ROWS, pairs, np.arange(64), distinct=True)
     both = pair_batch(body, ROWS, pairs, np.arange(64), distinct=False)

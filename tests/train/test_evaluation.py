@@ -16,7 +16,6 @@ from transformers import EarlyStoppingCallback
 
 from setfuse.runtime import Row, UsageError
 from setfuse.train import TrainingArguments, TrainingResult, train
-from setfuse.train._batches import pairs_at
 from setfuse.train._metrics import make_metric
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
@@ -75,7 +74,7 @@ def test_what_is_measured_is_what_the_saved_step_would_answer(base_without_dropo
     pairs = make_pairs(labels, "oversampling")
     total = 0.0
     for start in range(0, len(pairs), 16):
-        rows, same = pairs_at(pairs, np.arange(start, min(start + 16, len(pairs))))
+        rows, same = pairs.rows_of(np.arange(start, min(start + 16, len(pairs))))
         sides = [body.preprocess([texts[row] for row in rows[:, side]]) for side in (0, 1)]
         with torch.no_grad():
             total += len(rows) * CosineSimilarityLoss(body)(sides, torch.from_numpy(same)).item()

@@ -5,6 +5,7 @@ from setfuse.runtime import require_extra
 require_extra("train", needed_by="setfuse.train")
 
 from ._arguments import TrainingArguments  # noqa: E402 - only once the extra is known to be there
+from ._data import read_data  # noqa: E402
 from ._errors import (  # noqa: E402
     BaseModelNotFound,
     OutOfMemory,
@@ -13,6 +14,7 @@ from ._errors import (  # noqa: E402
     TrainingDiverged,
     TrainingError,
 )
+from ._few_shot import get_templated_dataset, sample_dataset  # noqa: E402
 from ._result import TrainingResult  # noqa: E402
 from ._train import train  # noqa: E402
 
@@ -25,5 +27,8 @@ __all__ = [
     "TrainingDiverged",
     "TrainingError",
     "TrainingResult",
+    "get_templated_dataset",
+    "read_data",
+    "sample_dataset",
     "train",
 ]

@@ -51,11 +51,6 @@ class LabelledTexts:
         return np.unique(np.asarray(self.labels), return_inverse=True)[1].astype(np.int64)
 
 
-def pairs_at(pairs: Pairs, indices: Indices) -> tuple[Indices, npt.NDArray[np.float32]]:
-    """Give the two rows of each of these pairs, int64 (pairs, 2), and whether their labels are the same."""
-    return pairs.rows[indices], pairs.same[indices]
-
-
 def pair_batch(
     body: SentenceTransformer, texts: Sequence[str], pairs: Pairs, indices: Indices, *, distinct: bool
 ) -> Batch:
@@ -68,7 +63,7 @@ def pair_batch(
         indices: int64 (pairs of this batch,).
         distinct: Embed each distinct text once, not both sides of every pair.
     """
-    rows, same = pairs_at(pairs, indices)
+    rows, same = pairs.rows_of(indices)
     if distinct:
         named, positions = np.unique(rows, return_inverse=True)
         tokenized = tokenize_by_length(body, [texts[row] for row in named])

@@ -1,7 +1,6 @@
 """What is refused before anything is loaded, and what is worth a warning."""
 
 import logging
-from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,11 @@ if TYPE_CHECKING:
 from setfuse.runtime import DatasetError, Row, UsageError
 
 from ._arguments import TrainingArguments
+from ._data_checks import check_two_of_each, contradictions, label_counts
 from ._metrics import METRICS, MetricOf
 from ._ranges import EMBEDDING_LOSS, LABEL_LOSSES, full_name
 
 logger = logging.getLogger("setfuse.train")
-
-_SHOWN = 5
 
 
 def check_rows(rows: Sequence[Row], held_out: Sequence[Row], args: TrainingArguments) -> None:
@@ -32,14 +30,16 @@ def check_rows(rows: Sequence[Row], held_out: Sequence[Row], args: TrainingArgum
             label that training never sees.
         UsageError: `class_weight` names a label that no row has.
     """
-    counts = Counter(row.label for row in rows)
+    counts = label_counts(rows)
     if len(counts) < 2:  # noqa: PLR2004 - one label leaves nothing to tell apart
         raise DatasetError(
             f"{rows[0].origin}: expected rows of at least two labels, found only {rows[0].label!r} in {len(rows)} rows"
         )
+    if isinstance(args.loss, str) and full_name(args.loss) in LABEL_LOSSES:
+        check_two_of_each(rows, full_name(args.loss))
     for row in rows:
         if counts[row.label] == 1:
-            _single(row, args)
+            logger.warning("%s: the label %r has this text only; correct it if it is misspelt", row.origin, row.label)
     for row in held_out:
         if row.label not in counts:
             raise DatasetError(
@@ -49,28 +49,8 @@ def check_rows(rows: Sequence[Row], held_out: Sequence[Row], args: TrainingArgum
         raise UsageError(
             f"class_weight: expected labels of the rows ({', '.join(sorted(counts))}), got {', '.join(unknown)}"
         )
-    _warn_of_contradictions(rows)
-
-
-def _single(row: Row, args: TrainingArguments) -> None:
-    if isinstance(args.loss, str) and full_name(args.loss) in LABEL_LOSSES:
-        raise DatasetError(
-            f"{row.origin}: expected every label at least twice for {args.loss}, found {row.label!r} once; "
-            "add a text with this label, or correct it if it is misspelt"
-        )
-    logger.warning("%s: the label %r has this text only; correct it if it is misspelt", row.origin, row.label)
-
-
-def _warn_of_contradictions(rows: Sequence[Row]) -> None:
-    by_text: dict[str, list[Row]] = defaultdict(list)
-    for row in rows:
-        by_text[row.text].append(row)
-    found = [same for same in by_text.values() if len({row.label for row in same}) > 1]
-    for same in found[:_SHOWN]:
-        where = ", ".join(f"{row.origin} ({row.label})" for row in same)
-        logger.warning("the same text has different labels: %s", where)
-    if len(found) > _SHOWN:
-        logger.warning("%d more texts have different labels", len(found) - _SHOWN)
+    if (found := contradictions(rows)) is not None:
+        logger.warning("%s", found)
 
 
 def check_evaluation(args: TrainingArguments, metric: MetricOf, *, held_out: bool) -> None:

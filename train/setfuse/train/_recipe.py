@@ -3,7 +3,6 @@
 import importlib.metadata
 import random
 import time
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,11 +24,12 @@ from ._checkpoint import write_checkpoint
 from ._checks import warn_of_cut_texts
 from ._classify import HeldOut, encode
 from ._contrastive import FineTuned, fine_tune
+from ._data_checks import label_counts
+from ._drawing import draw_held_out_pairs
 from ._head import fit_head
 from ._losses import make_objective
 from ._metrics import MetricOf, make_metric
-from ._pairs import Pairs, make_pairs
-from ._ranges import SamplingStrategy
+from ._pairs import Pairs
 from ._reports import check_reports
 from ._result import TrainingResult
 from ._runs import Run, write_run
@@ -129,10 +129,7 @@ class Recipe:
     def _judge(self, data: LabelledTexts, held_out: HeldOut | None) -> Judge | None:
         if held_out is None or self.args.eval_strategy == "no":
             return None
-        # One label alone leaves no negative pairs to repeat.
-        one_label = len(set(held_out.data.labels)) == 1
-        strategy = SamplingStrategy.UNIQUE if one_label else self.args.sampling_strategy
-        pairs = make_pairs(held_out.data.labels, strategy, None if one_label else self.args.num_iterations)
+        pairs = draw_held_out_pairs(held_out.data.labels, self.args)
         return Judge(
             held_out,
             self._material(held_out.data, pairs),
@@ -151,7 +148,7 @@ class Recipe:
             seconds=seconds,
             steps=len(tuned.losses),
             pairs=len(self.pairs),
-            labels=dict(sorted(Counter(row.label for row in self.rows).items())),
+            labels=label_counts(self.rows),
             losses=tuned.losses,
             metrics=metrics,
             evaluations=tuned.evaluations,

@@ -9,8 +9,8 @@ from setfuse.runtime import Row, as_rows, new_folder
 from ._arguments import TrainingArguments
 from ._base import find_base
 from ._checks import check_evaluation, check_rows
+from ._drawing import draw_training_pairs
 from ._metrics import MetricOf
-from ._pairs import make_pairs
 from ._result import TrainingResult
 from ._runs import check_output_dir, check_same_run, clear_output_dir, find_step, make_run
 
@@ -79,7 +79,7 @@ def train(
     inputs = [Path(path) for path in (rows, eval_rows, base) if isinstance(path, str | Path) and Path(path).exists()]
     check_output_dir(args, out=Path(out), inputs=inputs, resume=bool(resume), overwrite=overwrite)
     resume_from = find_step(resume, args.output_dir) if resume else None
-    pairs = make_pairs([row.label for row in training_rows], args.sampling_strategy, args.num_iterations)
+    pairs = draw_training_pairs([row.label for row in training_rows], args)
     with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
         folder = find_base(base)
         run = make_run(args, training_rows, folder)

@@ -20,7 +20,7 @@ from transformers.trainer_utils import rotate_checkpoints
 from setfuse.runtime import UsageError, new_folder
 
 from ._arguments import TrainingArguments
-from ._batches import Batch, Indices, LabelledTexts, Order, label_batch, pair_batch, pairs_at
+from ._batches import Batch, Indices, LabelledTexts, Order, label_batch, pair_batch
 from ._body import load_body
 from ._callbacks import ProgressBar
 from ._classify import HeldOut, encode
@@ -321,7 +321,7 @@ class ContrastiveTrainer(Trainer):
 def _loss_at(material: Material, embeddings: torch.Tensor, at: Indices) -> float:
     if material.pairs is None:
         return material.objective.loss(embeddings[at], torch.from_numpy(material.data.numbers[at])).item()
-    sides, same = pairs_at(material.pairs, at)
+    sides, same = material.pairs.rows_of(at)
     return material.objective.loss(embeddings, (torch.from_numpy(sides), torch.from_numpy(same))).item()
 
 
