@@ -6,11 +6,13 @@ require_extra("train", needed_by="setfuse.train")
 
 from ._arguments import TrainingArguments  # noqa: E402 - only once the extra is known to be there
 from ._data import read_data  # noqa: E402
+from ._distill import distill  # noqa: E402
 from ._errors import (  # noqa: E402
     BaseModelNotFound,
     OutOfMemory,
     RunNotResumable,
     RunNotSaved,
+    TeacherNotUsable,
     TrainingDiverged,
     TrainingError,
 )
@@ -23,10 +25,12 @@ __all__ = [
     "OutOfMemory",
     "RunNotResumable",
     "RunNotSaved",
+    "TeacherNotUsable",
     "TrainingArguments",
     "TrainingDiverged",
     "TrainingError",
     "TrainingResult",
+    "distill",
     "get_templated_dataset",
     "read_data",
     "sample_dataset",

@@ -8,7 +8,8 @@ SetfuseError (setfuse.runtime)
     ├── TrainingDiverged              the loss is no longer a number
     ├── OutOfMemory                   a step needs more memory than there is
     ├── RunNotSaved                   a checkpoint of the run cannot be written
-    └── RunNotResumable               there is no checkpoint of this run to go on with
+    ├── RunNotResumable               there is no checkpoint of this run to go on with
+    └── TeacherNotUsable              a checkpoint that should teach has no head that can be read here
 """
 
 from setfuse.runtime import SetfuseError
@@ -36,3 +37,7 @@ class RunNotSaved(TrainingError):
 
 class OutOfMemory(TrainingError):
     """A training step needed more memory than there is."""
+
+
+class TeacherNotUsable(TrainingError):
+    """A checkpoint that should teach has no head, or one that the training stage cannot read."""

@@ -51,6 +51,7 @@ class Recipe:
         run: What the checkpoints of the run belong to.
         metric: Of the classifier on `held_out`.
         metric_kwargs: Further arguments of the metric.
+        teacher_name: What the card calls the classifier that labelled the rows; None if people did.
     """
 
     rows: Sequence[Row]
@@ -61,6 +62,7 @@ class Recipe:
     run: Run
     metric: MetricOf
     metric_kwargs: Mapping[str, Any]
+    teacher_name: str | None = None
 
     def follow(
         self,
@@ -159,6 +161,7 @@ class Recipe:
         """Give the content of `training.json`."""
         return {
             "base_model": self.base_name,
+            "teacher": self.teacher_name,
             "rows": dict(result.labels),
             "eval_rows": len(self.held_out),
             "accuracy": result.accuracy,
