@@ -10,7 +10,8 @@ if TYPE_CHECKING:
 from setfuse.runtime import DatasetError, Row, UsageError
 
 from ._arguments import TrainingArguments
-from ._data_checks import check_two_of_each, contradictions, label_counts
+from ._data_checks import contradictions, label_counts
+from ._label_batches import check_label_batches
 from ._metrics import METRICS, MetricOf
 from ._ranges import EMBEDDING_LOSS, LABEL_LOSSES, full_name
 
@@ -28,7 +29,7 @@ def check_rows(rows: Sequence[Row], held_out: Sequence[Row], args: TrainingArgum
     Raises:
         DatasetError: There is one label only, a label has one text and the loss needs two, or a held-out row has a
             label that training never sees.
-        UsageError: `class_weight` names a label that no row has.
+        UsageError: `class_weight` names a label that no row has, or the batches are too small for the loss.
     """
     counts = label_counts(rows)
     if len(counts) < 2:  # noqa: PLR2004 - one label leaves nothing to tell apart
@@ -36,7 +37,7 @@ def check_rows(rows: Sequence[Row], held_out: Sequence[Row], args: TrainingArgum
             f"{rows[0].origin}: expected rows of at least two labels, found only {rows[0].label!r} in {len(rows)} rows"
         )
     if isinstance(args.loss, str) and full_name(args.loss) in LABEL_LOSSES:
-        check_two_of_each(rows, full_name(args.loss))
+        check_label_batches([row.label for row in rows], args.embedding_batch_size, full_name(args.loss))
     for row in rows:
         if counts[row.label] == 1:
             logger.warning("%s: the label %r has this text only; correct it if it is misspelt", row.origin, row.label)

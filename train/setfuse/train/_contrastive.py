@@ -13,10 +13,11 @@ from transformers import TrainerCallback
 
 from ._arguments import TrainingArguments
 from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted
+from ._contrast import Contrast
 from ._errors import BaseModelNotFound, OutOfMemory, RunNotResumable
 from ._reports import tensorboard_folder
 from ._runs import read_run
-from ._trainer import ContrastiveTrainer, Judge, Material, transformers_arguments
+from ._trainer import ContrastiveTrainer, Judge, transformers_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,11 @@ class FineTuned:
 
 def fine_tune(
     body: SentenceTransformer,
-    material: Material,
+    contrast: Contrast,
     args: TrainingArguments,
     *,
     judge: Judge | None = None,
-    save_rest: Callable[[SentenceTransformer, Path, Sequence[float]], None],
+    save_rest: Callable[[Path, Sequence[float]], None],
     resume_from: Path | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     progress: bool = False,
@@ -53,11 +54,11 @@ def fine_tune(
 
     Args:
         body: Trained in place.
-        material: What on.
+        contrast: What on.
         args: The hyperparameters.
         judge: How to evaluate it on the way, if `args` asks for that.
-        save_rest: Writes into a checkpoint of the run what is not the trainer's own: the body, the folder and the
-            losses so far are given.
+        save_rest: Writes into a checkpoint of the run what is not the trainer's own: its folder and the losses
+            so far are given.
         resume_from: The checkpoint to go on from.
         callbacks: As transformers has them.
         progress: Show a progress bar on stderr.
@@ -74,7 +75,7 @@ def fine_tune(
     with tensorboard_folder(args.logging_dir):
         trainer = ContrastiveTrainer(
             body,
-            material,
+            contrast,
             args,
             transformers_arguments(args, body, progress=progress),
             judge=judge,

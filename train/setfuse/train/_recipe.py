@@ -23,17 +23,18 @@ from ._body import load_body
 from ._checkpoint import write_checkpoint
 from ._checks import warn_of_cut_texts
 from ._classify import HeldOut, encode
+from ._contrast import Contrast, items, make_contrast
 from ._contrastive import FineTuned, fine_tune
 from ._data_checks import label_counts
 from ._drawing import draw_held_out_pairs
 from ._head import fit_head
-from ._losses import make_objective
+from ._losses import Objective, OwnLoss, make_objective
 from ._metrics import MetricOf, make_metric
 from ._pairs import Pairs
 from ._reports import check_reports
 from ._result import TrainingResult
 from ._runs import Run, write_run
-from ._trainer import Judge, Material
+from ._trainer import Judge
 
 _LIBRARIES = ("setfuse", "torch", "sentence-transformers", "transformers", "scikit-learn")
 
@@ -89,17 +90,19 @@ class Recipe:
         check_reports(self.args.report_to)
         with _randomness_of_the_caller():
             torch.manual_seed(self.args.seed)
+            objective = self._objective()
             body = load_body(base, self.args.max_length)
             warn_of_cut_texts(body, self.rows)
             start = time.perf_counter()
             data = _labelled(self.rows)
             held_out = self._held_out(data)
+            contrast = make_contrast(body, data, self.pairs, objective, distinct=self.args.distinct_batches)
             tuned = fine_tune(
                 body,
-                self._material(data, self.pairs),
+                contrast,
                 self.args,
-                judge=self._judge(data, held_out),
-                save_rest=lambda body, folder, losses: self._save_step(body, data, folder, losses),
+                judge=self._judge(contrast, held_out),
+                save_rest=lambda folder, losses: self._save_step(body, contrast, folder, losses),
                 resume_from=resume_from,
                 callbacks=callbacks,
                 progress=progress,
@@ -107,47 +110,48 @@ class Recipe:
             head = self._fit(body, data)
             seconds = time.perf_counter() - start
         metrics = {} if held_out is None else held_out.judge(head, encode(body, held_out.data.texts, progress=progress))
-        result = self._result(out, seconds, tuned, metrics)
+        result = self._result(out, seconds, items(contrast), tuned, metrics)
         write_checkpoint(staging, body, head, self._training(result))
         return result
 
     def _fit(self, body: SentenceTransformer, data: LabelledTexts) -> LogisticRegression:
         return fit_head(encode(body, data.texts), data.labels, self.args.class_weight)
 
-    def _material(self, data: LabelledTexts, pairs: Pairs) -> Material:
+    def _objective(self) -> Objective | OwnLoss:
         args = self.args
-        objective = make_objective(
+        return make_objective(
             args.loss, distance_metric=args.distance_metric, margin=args.margin, loss_kwargs=args.loss_kwargs
         )
-        return Material(data, pairs if objective.needs_pairs else None, objective)
 
     def _held_out(self, data: LabelledTexts) -> HeldOut | None:
         if not self.held_out:
             return None
         return HeldOut(_labelled(self.held_out), make_metric(self.metric, sorted(set(data.labels)), self.metric_kwargs))
 
-    def _judge(self, data: LabelledTexts, held_out: HeldOut | None) -> Judge | None:
+    def _judge(self, contrast: Contrast, held_out: HeldOut | None) -> Judge | None:
         if held_out is None or self.args.eval_strategy == "no":
             return None
-        pairs = draw_held_out_pairs(held_out.data.labels, self.args)
+        pairs = None if contrast.pairs is None else draw_held_out_pairs(held_out.data.labels, self.args)
+        labels = contrast.data.labels
         return Judge(
             held_out,
-            self._material(held_out.data, pairs),
-            lambda embeddings: fit_head(embeddings, data.labels, self.args.class_weight),
+            contrast.with_data(held_out.data, pairs),
+            lambda embeddings: fit_head(embeddings, labels, self.args.class_weight),
         )
 
-    def _save_step(self, body: SentenceTransformer, data: LabelledTexts, folder: Path, losses: Sequence[float]) -> None:
-        tuned = FineTuned(tuple(losses), evaluations=(), best_step=None)
-        head = self._fit(body, data)
-        write_checkpoint(folder, body, head, self._training(self._result(folder, 0.0, tuned, {})))
+    def _save_step(self, body: SentenceTransformer, contrast: Contrast, folder: Path, losses: Sequence[float]) -> None:
+        so_far = self._result(folder, 0.0, items(contrast), FineTuned(tuple(losses), (), None), {})
+        write_checkpoint(folder, body, self._fit(body, contrast.data), self._training(so_far))
         write_run(folder, self.run, losses)
 
-    def _result(self, out: Path, seconds: float, tuned: FineTuned, metrics: Mapping[str, float]) -> TrainingResult:
+    def _result(
+        self, out: Path, seconds: float, number: int, tuned: FineTuned, metrics: Mapping[str, float]
+    ) -> TrainingResult:
         return TrainingResult(
             checkpoint=out,
             seconds=seconds,
             steps=len(tuned.losses),
-            pairs=len(self.pairs),
+            pairs=number,
             labels=label_counts(self.rows),
             losses=tuned.losses,
             metrics=metrics,
