@@ -206,6 +206,8 @@ class ContrastiveTrainer(Trainer):
             TrainingDiverged: The loss is NaN or infinite.
         """
         self.began = True
+        if not self._micro_losses:  # transformers clears the body's gradients only, not those of the loss's parameters
+            self._contrast.trained.zero_grad()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         value = loss.item()
         if not math.isfinite(value):
