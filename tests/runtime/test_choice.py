@@ -12,7 +12,7 @@ import pytest
 from setfuse.export import export
 from setfuse.runtime import About, Classifier, Manifest, Precision, Target, UsageError, Variant, VariantNotFound
 from setfuse.runtime.__main__ import main
-from setfuse.runtime._choice import Choice, choose
+from setfuse.runtime._choice import Choice, choose_for_cpu
 from setfuse.runtime._cpus import available_cpus
 from setfuse.runtime._engine import Engine, is_installed
 from setfuse.runtime._processor import processor_flags
@@ -88,9 +88,8 @@ def flags(tmp_path: Path) -> Callable[[str], frozenset[str]]:
 
 def chosen(manifest: Manifest, flags: frozenset[str], installed: set[str], **asked: str) -> Choice:
     engine = Engine(asked["engine"]) if "engine" in asked else None
-    return choose(
+    return choose_for_cpu(
         manifest,
-        target=Target(asked.get("target", "cpu")),
         precision=asked.get("precision"),
         engine=engine,
         flags=flags,
@@ -159,7 +158,6 @@ def test_the_reason_is_told(
         ("bf16 alone", {"precision": "fp32"}, "fp32 in onnxruntime"),
         ("bf16 alone", {"engine": "onnxruntime"}, "fp32 in onnxruntime"),
         ("bf16 alone", {"engine": "openvino"}, "fp32 in openvino"),
-        ("VNNI", {"target": "cuda"}, "fp16 in onnxruntime"),
         ("VNNI", {"precision": "fp16"}, "has no fp16/cpu graph"),
     ],
 )
@@ -186,9 +184,8 @@ def test_openvino_is_looked_for_only_where_it_matters(
 
     asked: list[Engine] = []
     for processor, engine in (("VNNI", None), ("AVX2 alone", None), ("bf16 alone", Engine.ONNXRUNTIME)):
-        choose(
+        choose_for_cpu(
             bundles["all"],
-            target=Target.CPU,
             precision=None,
             engine=engine,
             flags=flags(processor),
@@ -273,7 +270,7 @@ def test_info_needs_no_engine(whole: Path, monkeypatch: pytest.MonkeyPatch, caps
         raise metadata.PackageNotFoundError(name)
 
     for engine in Engine:
-        monkeypatch.setitem(sys.modules, engine, None)
+        monkeypatch.setitem(sys.modules, engine.package, None)
     monkeypatch.setattr("importlib.metadata.version", missing)
 
     assert main(["info", str(whole)]) == 0

@@ -197,7 +197,7 @@ def test_labels_have_their_weights_in_the_head(base_without_dropout: Path, class
     np.testing.assert_allclose(load_file("out/head.safetensors")["coef"], head.coef_, rtol=1e-5)
 
 
-def test_a_weight_for_a_label_that_no_row_has_is_refused() -> None:
-    message = r"class_weight: expected labels of the rows \(best, late, refund\), got lost"
+def test_a_weight_for_a_label_that_no_row_has_is_refused(tiny_base: Path) -> None:
+    message = r"class_weight: expected labels of the training rows \(best, late, refund\), got 'lost'"
     with pytest.raises(UsageError, match=message):
-        run(Path("no-base-is-looked-for"), class_weight={"lost": 2.0})
+        run(tiny_base, class_weight={"lost": 2.0})

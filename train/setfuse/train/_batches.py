@@ -48,18 +48,18 @@ class LabelledTexts:
 
     Attributes:
         texts: The texts.
-        labels: As many.
+        labels: As many; a text's labels are a tuple where it may have several.
     """
 
     texts: list[str]
-    labels: list[str]
+    labels: list[str] | list[tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @cached_property
     def numbers(self) -> Indices:
-        """The labels, numbered in the order of their names: int64 (texts,)."""
+        """The labels, one a text, numbered in the order of their names: int64 (texts,)."""
         return np.unique(np.asarray(self.labels), return_inverse=True)[1].astype(np.int64)
 
 

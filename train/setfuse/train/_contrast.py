@@ -179,7 +179,7 @@ def training_order(contrast: Contrast, args: TrainingArguments) -> Iterable[list
     """Give the batches of an epoch, as a torch data loader takes them: SetFit's order."""
     size, seed, number = args.embedding_batch_size, args.seed, items(contrast)
     if contrast.label_grouped:
-        return make_label_batches(contrast.data.labels, size, seed)
+        return make_label_batches(contrast.data.numbers.tolist(), size, seed)
     return Order(lambda epoch: batches(number, size, 1, seed + epoch), math.ceil(number / size))
 
 
@@ -187,5 +187,5 @@ def held_out_order(contrast: Contrast, args: TrainingArguments) -> Iterator[Indi
     """Give the batches of held-out pairs or texts, in the order of the rows where the loss leaves that free."""
     size, number = args.embedding_batch_size, items(contrast)
     if contrast.label_grouped:
-        return (np.array(batch) for batch in make_label_batches(contrast.data.labels, size, args.seed))
+        return (np.array(batch) for batch in make_label_batches(contrast.data.numbers.tolist(), size, args.seed))
     return (np.arange(start, min(start + size, number)) for start in range(0, number, size))

@@ -28,6 +28,7 @@ from ._callbacks import ProgressBar
 from ._classify import HeldOut, encode
 from ._contrast import Contrast, held_out_order, items, training_order
 from ._errors import RunNotSaved, TrainingDiverged
+from ._head import FittedHead
 from ._ranges import EMBEDDING_LOSS
 from ._runs import step_folders
 
@@ -44,12 +45,12 @@ class Judge:
     Attributes:
         held_out: The rows and the classifier's metric.
         contrast: The same rows and the contrastive loss.
-        fit: Fits a head to embeddings of the training texts.
+        fit: Makes a head on the body as it is.
     """
 
     held_out: HeldOut
     contrast: Contrast
-    fit: Callable[[np.ndarray[Any, Any]], Any]
+    fit: Callable[[], FittedHead]
 
 
 def transformers_arguments(
@@ -239,7 +240,7 @@ class ContrastiveTrainer(Trainer):
         if judge is None:
             return {}
         embeddings = encode(self._body, judge.held_out.data.texts)
-        head = judge.fit(encode(self._body, self._contrast.data.texts))
+        head = judge.fit()
         found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
         found |= judge.held_out.judge(head, embeddings)
         found["runtime"] = time.perf_counter() - began
