@@ -20,9 +20,9 @@ from setfuse.export import export
 from setfuse.export._heads import Head, read_head
 from setfuse.runtime import Classifier, Scores
 from setfuse.train._checkpoint import write_checkpoint
-from setfuse.train._head import FittedHead, HeadTraining, fit_head, save_head, train_head
+from setfuse.train._head import FittedHead, fit_head, save_head, train_head
 from setfuse.train._head._store import LINEAR as STORED
-from setfuse.train._head_settings import HeadSettings
+from setfuse.train._head_settings import HeadSettings, HeadTraining
 from tests.export import heads
 from tests.export.heads import LABELS, NAMES, WIDTH, HeadGraph
 from tests.models import TEXTS, make_body

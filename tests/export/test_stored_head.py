@@ -19,6 +19,7 @@ from setfuse.export import CheckpointError, ExportError, UnsupportedCheckpoint
 from setfuse.export._heads import read_head
 from setfuse.export._heads._stored import FORMAT_VERSION
 from setfuse.train._head import DifferentiableHead, FittedHead, fit_head, save_head
+from setfuse.train._head._store import FORMAT_VERSION as WRITTEN
 from setfuse.train._head_settings import HeadSettings
 from tests.export import heads
 from tests.export.heads import WIDTH, HeadGraph
@@ -65,6 +66,10 @@ def test_a_head_of_an_earlier_version_answers_as_it_did(folder: Path) -> None:
     np.testing.assert_allclose(head.answer(x), answers["probabilities"], rtol=0, atol=1e-8)
     found = HeadGraph(head).answer(x.astype(np.float32))
     np.testing.assert_allclose(found, answers["probabilities"], rtol=0, atol=TOLERANCE)
+
+
+def test_what_training_writes_is_the_newest_that_is_read() -> None:
+    assert WRITTEN == FORMAT_VERSION
 
 
 def test_every_earlier_version_has_a_head_here() -> None:

@@ -11,8 +11,8 @@ from sentence_transformers import SentenceTransformer
 
 from setfuse.runtime import UsageError
 from setfuse.train import TrainingDiverged
-from setfuse.train._head import DifferentiableHead, HeadTraining, train_head
-from setfuse.train._head_settings import HeadSettings
+from setfuse.train._head import DifferentiableHead, train_head
+from setfuse.train._head_settings import HeadSettings, HeadTraining
 from tests.models import TEXTS, make_body
 
 RECORDED = json.loads((Path(__file__).parent / "data" / "setfit_head.json").read_text(encoding="utf-8"))
@@ -193,6 +193,11 @@ def test_a_loss_that_is_no_number_stops_the_training(body: SentenceTransformer) 
 
     with pytest.raises(TrainingDiverged, match=r"step 1 of the head: expected a finite loss, found nan; lower head_"):
         train_head(body, DISTINCT, LABELS, DIFFERENTIABLE, QUICK)
+
+
+def test_another_head_is_not_trained(body: SentenceTransformer) -> None:
+    with pytest.raises(UsageError, match="head: expected differentiable, got 'LogisticRegression', which is fitted"):
+        train_head(body, DISTINCT, LABELS, HeadSettings(), QUICK)
 
 
 @pytest.mark.parametrize(

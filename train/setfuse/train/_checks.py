@@ -10,7 +10,7 @@ from setfuse.runtime import DatasetError, MultiLabelRow, UsageError
 
 from ._arguments import TrainingArguments
 from ._data_checks import Rows, contradictions, label_counts, label_values, labels_of
-from ._head_settings import DIFFERENTIABLE, HeadSettings
+from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
 from ._label_batches import check_label_batches
 from ._metrics import METRICS, SINGLE_LABEL_ONLY, MetricOf
 from ._ranges import EMBEDDING_LOSS, LABEL_LOSSES, full_name
@@ -61,20 +61,23 @@ def _check_held_out(rows: Rows, held_out: Rows) -> None:
                 )
 
 
-def check_head_arguments(args: TrainingArguments, settings: HeadSettings) -> None:
-    """Refuse arguments that are for another head.
+def check_head_arguments(settings: HeadSettings, training: HeadTraining) -> None:
+    """Refuse what is for the differentiable head, given with another.
 
     Args:
-        args: The hyperparameters.
         settings: Which head.
+        training: How the differentiable head is trained.
 
     Raises:
-        UsageError: `end_to_end` is given without the differentiable head.
+        UsageError: `end_to_end` or `freeze` is given without that head.
     """
-    if args.end_to_end and settings.head != DIFFERENTIABLE:
-        raise UsageError(
-            f"end_to_end: expected with head={DIFFERENTIABLE!r}, got it with another head; leave it out, or name that"
-        )
+    if settings.head == DIFFERENTIABLE:
+        return
+    for name, given in (("end_to_end", training.end_to_end), ("freeze", training.freeze is not None)):
+        if given:
+            raise UsageError(
+                f"{name}: expected with head={DIFFERENTIABLE!r}, got it with another head; leave it out, or name that"
+            )
 
 
 def check_evaluation(args: TrainingArguments, metric: MetricOf, held_out: Rows) -> None:

@@ -51,7 +51,7 @@ class Recipe:
         base_name: What the card calls the base model.
         args: The hyperparameters.
         head: Which head.
-        freeze: What of body and head stays as it is while a differentiable head is trained.
+        head_training: How a differentiable head is trained.
         run: What the checkpoints of the run belong to.
         metric: Of the classifier on `held_out`.
         metric_kwargs: Further arguments of the metric.
@@ -63,7 +63,7 @@ class Recipe:
     base_name: str
     args: TrainingArguments
     head: HeadSettings
-    freeze: str | None
+    head_training: HeadTraining
     run: Run
     metric: MetricOf
     metric_kwargs: Mapping[str, Any]
@@ -123,27 +123,15 @@ class Recipe:
     def _make_head(self, body: SentenceTransformer, data: LabelledTexts, *, progress: bool) -> FittedHead:
         if self.head.head != DIFFERENTIABLE:
             return fit_head(encode(body, data.texts), data.labels, self.head)
-        return train_head(body, data.texts, data.labels, self.head, self._head_training(), progress=progress)[0]
+        return train_head(body, data.texts, data.labels, self.head, self.head_training, progress=progress)[0]
 
     def _head_so_far(self, body: SentenceTransformer, data: LabelledTexts) -> FittedHead:
         """Make a head on the body as it is, and leave the body and the run's random numbers alone."""
         if self.head.head != DIFFERENTIABLE:
             return self._make_head(body, data, progress=False)
-        frozen = dataclasses.replace(self._head_training(), end_to_end=False, freeze=None)
+        frozen = dataclasses.replace(self.head_training, end_to_end=False, freeze=None)
         with torch.random.fork_rng():
             return train_head(body, data.texts, data.labels, self.head, frozen)[0]
-
-    def _head_training(self) -> HeadTraining:
-        args = self.args
-        return HeadTraining(
-            batch_size=args.classifier_batch_size,
-            num_epochs=args.classifier_num_epochs,
-            body_learning_rate=args.body_classifier_learning_rate,
-            head_learning_rate=args.head_learning_rate,
-            l2_weight=args.l2_weight,
-            end_to_end=args.end_to_end,
-            freeze=self.freeze,
-        )
 
     def _objective(self) -> Objective | OwnLoss:
         args = self.args

@@ -12,7 +12,7 @@ from ._checks import check_evaluation, check_head_arguments, check_rows
 from ._data import read_data
 from ._data_checks import label_values
 from ._drawing import draw_training_pairs
-from ._head_settings import LOGISTIC, HeadSettings
+from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
 from ._metrics import MetricOf
 from ._result import TrainingResult
 from ._runs import check_output_dir, check_same_run, clear_output_dir, find_step, make_run
@@ -95,7 +95,16 @@ def train(
         class_weight=args.class_weight,
         multi_target_strategy=multi_target_strategy,
     )
-    check_head_arguments(args, settings)
+    head_training = HeadTraining(
+        batch_size=args.classifier_batch_size,
+        num_epochs=args.classifier_num_epochs,
+        body_learning_rate=args.body_classifier_learning_rate,
+        head_learning_rate=args.head_learning_rate,
+        l2_weight=args.l2_weight or 0.0,
+        end_to_end=args.end_to_end,
+        freeze=freeze,
+    )
+    check_head_arguments(settings, head_training)
     training_rows = read_data(rows, columns=columns, label_names=label_names)
     held_out_rows = read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
     check_rows(training_rows, held_out_rows, args)
@@ -128,7 +137,7 @@ def train(
             base_name=Path(base).absolute().name if Path(base).is_dir() else str(base),
             args=args,
             head=settings,
-            freeze=freeze,
+            head_training=head_training,
             run=run,
             metric=metric,
             metric_kwargs=metric_kwargs or {},

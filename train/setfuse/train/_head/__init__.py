@@ -4,13 +4,11 @@ from ._fit import check_head, fit_head
 from ._fitted import FittedHead
 from ._store import save_head
 from ._torch_head import DifferentiableHead
-from ._train_head import Freeze, HeadTraining, train_head
+from ._train_head import train_head
 
 __all__ = [
     "DifferentiableHead",
     "FittedHead",
-    "Freeze",
-    "HeadTraining",
     "check_head",
     "fit_head",
     "save_head",

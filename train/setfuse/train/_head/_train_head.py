@@ -3,8 +3,6 @@
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -14,60 +12,11 @@ from tqdm.auto import tqdm
 
 from setfuse.runtime import UsageError
 from setfuse.train._errors import TrainingDiverged
-from setfuse.train._head_settings import HeadSettings
+from setfuse.train._head_settings import DIFFERENTIABLE, Freeze, HeadSettings, HeadTraining
 
 from ._fitted import FittedHead
 from ._targets import Labels, make_targets
 from ._torch_head import DifferentiableHead
-
-
-class Freeze(StrEnum):
-    """What stays as it is; the words are those of SetFit's `freeze`."""
-
-    BODY = "body"
-    HEAD = "head"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HeadTraining:
-    """How the differentiable head is trained; names and defaults are SetFit's for its classifier phase.
-
-    Attributes:
-        batch_size: Texts a step.
-        num_epochs: Passes over the texts. The learning rates are halved after every fifth.
-        body_learning_rate: Of the body, with `end_to_end`; None for `head_learning_rate`.
-        head_learning_rate: Of the head.
-        l2_weight: Weight decay of AdamW for both; None for 0.01. SetFit takes 0 for 0.01 too.
-        end_to_end: Whether the body is trained with the head.
-        freeze: With `end_to_end`, `head` trains the body alone, against the head as it starts. `body` says what is so
-            without `end_to_end`.
-
-    Raises:
-        UsageError: A value is out of its range, or nothing would be left to train; raised on construction.
-    """
-
-    batch_size: int = 2
-    num_epochs: int = 16
-    body_learning_rate: float | None = 1e-5
-    head_learning_rate: float = 1e-2
-    l2_weight: float | None = None
-    end_to_end: bool = False
-    freeze: str | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("batch_size", "num_epochs", "body_learning_rate", "head_learning_rate"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name}: expected a positive number, got {value!r}")
-        if self.l2_weight is not None and not 0 <= self.l2_weight < math.inf:
-            raise UsageError(f"l2_weight: expected a number of at least 0, got {self.l2_weight!r}")
-        if self.freeze is not None and self.freeze not in list(Freeze):
-            raise UsageError(f"freeze: expected one of {', '.join(Freeze)}, got {self.freeze!r}")
-        if self.end_to_end and self.freeze == Freeze.BODY:
-            raise UsageError("freeze: expected head or nothing with end_to_end, which trains the body, got body")
-        if not self.end_to_end and self.freeze == Freeze.HEAD:
-            raise UsageError("freeze: expected head only with end_to_end, or nothing would be trained")
-
 
 STEP_EPOCHS, STEP_FACTOR = 5, 0.5
 """SetFit's StepLR."""
@@ -104,8 +53,11 @@ def train_head(
 
     Raises:
         DatasetError: The labels are not those that a head can be trained on.
+        UsageError: The settings are those of another head.
         TrainingDiverged: The loss became NaN or infinite.
     """
+    if settings.head != DIFFERENTIABLE:
+        raise UsageError(f"head: expected {DIFFERENTIABLE}, got {settings.head!r:.80}, which is fitted, not trained")
     targets = make_targets(labels)
     width = int(body.get_embedding_dimension() or 0)
     head = DifferentiableHead(width, len(targets.names), multi_label=targets.multi_label, **settings.head_params)
