@@ -117,6 +117,12 @@ def test_without_flags_the_defaults_are_the_librarys(given: Given) -> None:
     [
         (["--eval", "test.jsonl"], "eval_rows", "test.jsonl"),
         (["--metric", "f1"], "metric", "f1"),
+        (["--columns", "sentence=text,category=label"], "columns", {"sentence": "text", "category": "label"}),
+        (["--label-names", "no,yes"], "label_names", ["no", "yes"]),
+        (["--head", "differentiable"], "head", "differentiable"),
+        (["--head-params", '{"C": 2}'], "head_params", {"C": 2}),
+        (["--multi-target-strategy", "one-vs-rest"], "multi_target_strategy", "one-vs-rest"),
+        (["--freeze", "body"], "freeze", "body"),
         (["--resume"], "resume", True),
         (["--resume-from", "run/checkpoint-5"], "resume", "run/checkpoint-5"),
         (["--overwrite"], "overwrite", True),

@@ -120,12 +120,12 @@ def warn_of_cut_texts(body: "SentenceTransformer", rows: Rows) -> None:
     if longest is None:
         return
     tokens = body.tokenizer([row.text for row in rows], truncation=False, verbose=False)["input_ids"]
-    cut = [row.origin for row, ids in zip(rows, tokens, strict=True) if len(ids) > longest]
+    cut = [number for number, ids in enumerate(tokens) if len(ids) > longest]
     if cut:
         logger.warning(
             "%d of %d texts are longer than %d tokens and are cut, the first at %s",
             len(cut),
             len(rows),
             longest,
-            cut[0],
+            rows[cut[0]].origin,
         )
