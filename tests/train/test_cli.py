@@ -117,6 +117,7 @@ def test_without_flags_the_defaults_are_the_librarys(given: Given) -> None:
     [
         (["--eval", "test.jsonl"], "eval_rows", "test.jsonl"),
         (["--metric", "f1"], "metric", "f1"),
+        (["--metric-kwargs", '{"average": "micro"}'], "metric_kwargs", {"average": "micro"}),
         (["--columns", "sentence=text,category=label"], "columns", {"sentence": "text", "category": "label"}),
         (["--label-names", "no,yes"], "label_names", ["no", "yes"]),
         (["--head", "differentiable"], "head", "differentiable"),

@@ -230,6 +230,12 @@ def test_an_evaluation_that_cannot_be_made_is_refused_before_anything_is_loaded(
         run(Path("no-such-base-is-looked-for"), metric=metric, rows=rows, **given)
 
 
+def test_a_best_model_by_what_a_function_does_not_measure_is_refused_at_the_first_evaluation(tiny_base: Path) -> None:
+    message = r"^metric_for_best_model: expected one of embedding_loss, accuracy, planned, runtime, which are measured"
+    with pytest.raises(UsageError, match=message):
+        run(tiny_base, metric=fixed_metric([1.0]), metric_for_best_model="other")
+
+
 @pytest.mark.parametrize(
     ("metric", "oracle"),
     [

@@ -102,7 +102,7 @@ def check_evaluation(args: TrainingArguments, metric: MetricOf, held_out: Rows) 
         )
     measured = tuple(dict.fromkeys((EMBEDDING_LOSS, "accuracy", metric)))
     wanted = args.metric_for_best_model.removeprefix("eval_")
-    if args.load_best_model_at_end and isinstance(metric, str) and wanted not in measured:
+    if args.eval_strategy != "no" and isinstance(metric, str) and wanted not in measured:
         raise UsageError(
             f"metric_for_best_model: expected one of {', '.join(map(str, measured))}, which are measured, "
             f"got {args.metric_for_best_model!r}; pass metric={wanted!r} if it is one"

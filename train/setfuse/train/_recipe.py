@@ -186,7 +186,8 @@ class Recipe:
             "metrics": dict(result.metrics),
             "evaluations": [dict(found) for found in result.evaluations],
             "best_step": result.best_step,
-            "arguments": self.args.to_json(),
+            # Without folders of this machine: checkpoints and bundles are passed on.
+            "arguments": {name: value for name, value in self.args.to_json().items() if not name.endswith("_dir")},
             "pairs": result.pairs,
             "steps": result.steps,
             "first_loss": result.losses[0],

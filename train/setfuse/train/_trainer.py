@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import DataLoader
@@ -33,6 +34,9 @@ from ._ranges import EMBEDDING_LOSS
 from ._runs import step_folders
 
 _LOSS_FILE = "loss.safetensors"
+
+_WRITING = (OSError, SafetensorError, RuntimeError)
+"""What a full disk raises, in Python, safetensors and torch."""
 
 MAX_GRAD_NORM = 1.0
 """transformers' default, which SetFit uses."""
@@ -234,7 +238,11 @@ class ContrastiveTrainer(Trainer):
         ignore_keys: Sequence[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Measure the contrastive loss and the classifier on the held-out rows, a head being fitted for it."""
+        """Measure the contrastive loss and the classifier on the held-out rows, a head being fitted for it.
+
+        Raises:
+            UsageError: What the best model is chosen by is not among what is measured.
+        """
         del eval_dataset, ignore_keys  # transformers' signature
         judge, began = self._judge, time.perf_counter()
         if judge is None:
@@ -244,6 +252,10 @@ class ContrastiveTrainer(Trainer):
         found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
         found |= judge.held_out.judge(head, embeddings)
         found["runtime"] = time.perf_counter() - began
+        if (wanted := self._ours.metric_for_best_model.removeprefix("eval_")) not in found:
+            raise UsageError(
+                f"metric_for_best_model: expected one of {', '.join(found)}, which are measured, got {wanted!r}"
+            )
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
@@ -280,7 +292,9 @@ class ContrastiveTrainer(Trainer):
                 self._save_scaler(str(staging))
                 self._save_rng_state(str(staging))
                 self.state.save_to_json(str(staging / "trainer_state.json"))
-        except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: torch's own writer
+        except _WRITING as error:
+            if should_reduce_batch_size(error):
+                raise
             saved = step_folders(self._folder)
             kept = f"the last whole one is {saved[-1]}" if saved else "there is none before it"
             raise RunNotSaved(

@@ -29,6 +29,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--label-names", type=_list, metavar="NAME,NAME", help="names of the labels 0, 1, 2, …")
     parser.add_argument("--metric", choices=METRICS, default="accuracy", help="what to measure (default: accuracy)")
+    parser.add_argument("--metric-kwargs", type=json.loads, metavar="JSON", help='such as {"average": "micro"}')
     parser.add_argument("--head", choices=(LOGISTIC, DIFFERENTIABLE), default=LOGISTIC, help="default: %(default)s")
     parser.add_argument("--head-params", type=json.loads, metavar="JSON", help="arguments of the head, a JSON object")
     parser.add_argument(
@@ -124,6 +125,7 @@ def _train(options: argparse.Namespace) -> None:
             multi_target_strategy=options.multi_target_strategy,
             freeze=options.freeze,
             metric=options.metric,
+            metric_kwargs=options.metric_kwargs,
             resume=options.resume_from or options.resume,
             overwrite=options.overwrite,
             progress=sys.stderr.isatty(),
