@@ -224,6 +224,14 @@ def test_a_run_with_other_rows_or_another_base_is_not_gone_on_with(tiny_base: Pa
 
 
 @pytest.mark.usefixtures("saved")
+def test_a_run_that_had_ended_makes_its_checkpoint_again(tiny_base: Path, saved_run: Path) -> None:
+    resumed = run(tiny_base, out="again", resume=True)
+
+    assert len(resumed.losses) == 12
+    assert Path("again/head.safetensors").read_bytes() == (saved_run.parent / "out/head.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("saved")
 def test_where_things_go_may_change_in_a_run(tiny_base: Path) -> None:
 
     resumed = run(tiny_base, out="other", output_dir="elsewhere", save_total_limit=1, resume="run/checkpoint-4")

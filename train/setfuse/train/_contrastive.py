@@ -9,10 +9,10 @@ from typing import Any
 from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from ._arguments import TrainingArguments
-from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted
+from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted, logger
 from ._contrast import Contrast
 from ._errors import BaseModelNotFound, OutOfMemory, RunNotResumable
 from ._reports import tensorboard_folder
@@ -100,7 +100,7 @@ def fine_tune(
     return FineTuned(
         losses=tuple(trainer.losses),
         evaluations=tuple(_evaluations(state.log_history)),
-        best_step=state.best_global_step if args.load_best_model_at_end else None,
+        best_step=_best_step(state) if args.load_best_model_at_end else None,
     )
 
 
@@ -115,6 +115,14 @@ _READING = (
     BaseModelNotFound,
 )
 """What reading a broken checkpoint raises, in transformers, torch and sentence-transformers."""
+
+
+def _best_step(state: TrainerState) -> int | None:
+    """Give the step whose weights transformers has loaded."""
+    if state.best_model_checkpoint is None:
+        logger.warning("no evaluation found a best checkpoint that is still there; the last step is kept")
+        return None
+    return int(state.best_model_checkpoint.rpartition("-")[2])
 
 
 def _out_of_memory(args: TrainingArguments, steps_done: int) -> str:

@@ -1,9 +1,10 @@
 """transformers' Trainer, on the distinct texts of a batch: its schedules, accumulation, callbacks and reports."""
 
+import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -164,8 +165,9 @@ class ContrastiveTrainer(Trainer):
             eval_dataset=None if judge is None else range(items(judge.contrast)),
             callbacks=list(callbacks),
         )
-        for folder in missing:
-            folder.rmdir()  # transformers makes them at once; here the first save does
+        with contextlib.suppress(OSError):  # an integration has written there
+            for folder in missing:
+                folder.rmdir()  # transformers makes them at once; here the first save does
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(ProgressBar)
@@ -252,14 +254,21 @@ class ContrastiveTrainer(Trainer):
         found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
         found |= judge.held_out.judge(head, embeddings)
         found["runtime"] = time.perf_counter() - began
-        if (wanted := self._ours.metric_for_best_model.removeprefix("eval_")) not in found:
-            raise UsageError(
-                f"metric_for_best_model: expected one of {', '.join(found)}, which are measured, got {wanted!r}"
-            )
+        is_best = self._is_best(found)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        if is_best and self.args.load_best_model_at_end:
+            self.control.should_save = True  # transformers saves every save_steps only, whatever is best in between
         return metrics
+
+    def _is_best(self, found: Mapping[str, float]) -> bool:
+        wanted, best = self._ours.metric_for_best_model.removeprefix("eval_"), self.state.best_metric
+        if wanted not in found:
+            raise UsageError(
+                f"metric_for_best_model: expected one of {', '.join(found)}, which are measured, got {wanted!r}"
+            )
+        return best is None or (found[wanted] > best if self._ours.better_is_greater else found[wanted] < best)
 
     @torch.no_grad()
     def _loss_on(self, contrast: Contrast, embeddings: torch.Tensor) -> float:
