@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from sklearn.linear_model import LogisticRegression
 from transformers import (
     AlbertConfig,
     AutoModel,
@@ -24,6 +23,8 @@ from transformers import (
 )
 
 from setfuse.train._checkpoint import write_checkpoint
+from setfuse.train._head import fit_head
+from setfuse.train._head_settings import HeadSettings
 
 DATA = Path(__file__).parent / "data"
 
@@ -130,7 +131,7 @@ def make_checkpoint(folder: Path, body: SentenceTransformer, labels: Sequence[st
     given = [labels[i % len(labels)] for i in range(len(texts))]
     embeddings = body.encode(texts)
     embeddings = embeddings + rng.normal(scale=0.1, size=embeddings.shape).astype(np.float32)
-    head = LogisticRegression(C=scale, max_iter=1000).fit(embeddings, np.asarray(given))
+    head = fit_head(embeddings, given, HeadSettings(head_params={"C": scale, "max_iter": 1000}))
     training = {
         "base_model": "tests/tiny",
         "rows": {label: given.count(label) for label in labels},

@@ -35,6 +35,13 @@ class Engine:
         self.started = threading.Semaphore(0)
         self.runs: list[list[list[int]]] = []
         self.fails_on: dict[int, Exception] = {}
+        self.max_batch_tokens = 256
+
+    def bucket(self, token_ids: npt.NDArray[np.int64]) -> int:
+        return len(token_ids)
+
+    def most_texts(self, bucket: int) -> int:
+        return max(1, self.max_batch_tokens // max(1, bucket))
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         if "unreadable" in texts:
@@ -156,7 +163,8 @@ def test_a_text_is_passed_over_for_a_time_only(max_wait_ms: float, order: Any, e
 
 
 def test_a_run_takes_no_more_tokens_than_it_may(engine: Engine, make: Make) -> None:
-    batcher = make(max_batch_tokens=4)
+    batcher = make()
+    engine.max_batch_tokens = 4
 
     async def scene() -> None:
         await busy(batcher, engine)

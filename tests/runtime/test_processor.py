@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 
 from setfuse.export import export
-from setfuse.runtime import Classifier, Precision, Target
+from setfuse.runtime import Classifier, Precision
 from setfuse.runtime._choice import VNNI_FLAGS
 from setfuse.runtime._processor import processor_flags
 from setfuse.runtime._session import _options
@@ -57,7 +57,7 @@ def test_onnxruntime_is_asked_for_exact_sums_only_where_they_would_overflow(
 ) -> None:
     monkeypatch.setattr("setfuse.runtime._session.int8_is_fast", lambda: fast)
 
-    options = _options(onnxruntime, Target.CPU, threads=1)
+    options = _options(onnxruntime, threads=1)
 
     if fast:
         with pytest.raises(RuntimeError, match="does not have"):

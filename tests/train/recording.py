@@ -8,10 +8,10 @@ from transformers import TrainerCallback
 
 from setfuse.train import TrainingArguments
 from setfuse.train._batches import LabelledTexts
+from setfuse.train._contrast import Contrast, make_contrast
 from setfuse.train._contrastive import FineTuned, fine_tune
 from setfuse.train._drawing import draw_training_pairs
 from setfuse.train._losses import make_objective
-from setfuse.train._trainer import Material
 
 
 class Recorder(TrainerCallback):
@@ -48,13 +48,16 @@ class AtStep(TrainerCallback):
             self.action()
 
 
-def make_material(texts: Sequence[str], labels: Sequence[str], args: TrainingArguments) -> Material:
+def contrasted(
+    body: SentenceTransformer, texts: Sequence[str], labels: Sequence[str], args: TrainingArguments
+) -> Contrast:
     """Pair texts as `train` does."""
-    pairs = draw_training_pairs(labels, args)
     objective = make_objective(
         args.loss, distance_metric=args.distance_metric, margin=args.margin, loss_kwargs=args.loss_kwargs
     )
-    return Material(LabelledTexts(list(texts), list(labels)), pairs, objective)
+    pairs = draw_training_pairs(labels, args)
+    data = LabelledTexts(list(texts), list(labels))
+    return make_contrast(body, data, pairs, objective, distinct=args.distinct_batches)
 
 
 def tune(
@@ -70,4 +73,4 @@ def tune(
     def unexpected(*given: object) -> None:
         raise AssertionError(given)
 
-    return fine_tune(body, make_material(texts, labels, args), args, save_rest=unexpected, callbacks=callbacks)
+    return fine_tune(body, contrasted(body, texts, labels, args), args, save_rest=unexpected, callbacks=callbacks)

@@ -181,6 +181,7 @@ def test_arguments_that_contradict_each_other_are_refused(given: dict[str, Any],
         {"margin": 0.5, "loss": "BatchHardTriplet"},
         {"distance_metric": "euclidean_distance", "loss": "BatchHardSoftMarginTripletLoss"},
         {"distance_metric": max, "loss": "BatchSemiHardTripletLoss"},
+        {"distance_metric": max},  # a function is compared with the loss when that is made
         {"loss": dict, "loss_kwargs": {"scale": 20}},
         BEST | {"eval_steps": 20, "save_steps": 60},
         BEST | {"eval_strategy": "epoch", "save_strategy": "epoch"},

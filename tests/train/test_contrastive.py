@@ -14,12 +14,12 @@ from transformers import get_scheduler
 
 from setfuse.runtime import UsageError
 from setfuse.train import OutOfMemory, TrainingArguments, TrainingDiverged
-from setfuse.train import _trainer as trainer_module
+from setfuse.train import _contrast as contrast_module
 from setfuse.train._batches import pair_batch
-from setfuse.train._embedding import CHUNK, embed
+from setfuse.train._embedding import CHUNK
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
-from tests.train.recording import AtStep, Recorder, make_material, tune
+from tests.train.recording import AtStep, Recorder, contrasted, tune
 
 ROWS = [text for text in TEXTS if text] * 3
 LABELS = ["a", "b", "c"] * 11
@@ -34,14 +34,13 @@ def gradients(body: SentenceTransformer, loss: torch.Tensor) -> dict[str, torch.
 
 @pytest.mark.parametrize("distinct", [True, False], ids=["distinct texts", "both sides of every pair"])
 def test_loss_and_gradient_are_those_of_embedding_both_sides(body: SentenceTransformer, distinct: bool) -> None:
-    material = make_material(ROWS, LABELS, TrainingArguments())
-    assert material.pairs is not None
+    contrast = contrasted(body, ROWS, LABELS, TrainingArguments(distinct_batches=distinct))
+    assert contrast.pairs is not None
     indices = np.arange(64)
-    rows, same = material.pairs.rows_of(indices)
+    rows, same = contrast.pairs.rows_of(indices)
     assert len(np.unique(rows)) > CHUNK  # more than one chunk, or the test would prove less
 
-    batch = pair_batch(body, ROWS, material.pairs, indices, distinct=distinct)
-    ours = material.objective.loss(embed(body, batch["chunks"], batch["back"]), batch["truth"])
+    ours = contrast.loss(body, contrast.batch(indices))
     our_gradients = gradients(body, ours)
     sides = [body.preprocess([ROWS[row] for row in rows[:, side]]) for side in (0, 1)]
     theirs = CosineSimilarityLoss(body)(sides, torch.from_numpy(same))
@@ -117,7 +116,7 @@ def test_the_cards_batches_and_learning_rates_are_those_that_setfit_had(
         seen.extend(args[3].tolist())
         return pair_batch(*args, **kwargs)
 
-    monkeypatch.setattr(trainer_module, "pair_batch", recorded)
+    monkeypatch.setattr(contrast_module, "pair_batch", recorded)
     recorder = Recorder()
     texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
     tune(body, texts, labels, [recorder], batch_size=32, num_epochs=10, logging_steps=1)
@@ -217,7 +216,7 @@ def test_running_out_of_memory_says_which_batch_size_was_tried(
     def too_much(*_: Any) -> torch.Tensor:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
-    monkeypatch.setattr(trainer_module, "embed", too_much)
+    monkeypatch.setattr(contrast_module, "embed", too_much)
     message = "step 1: expected room for a batch_size of 24, ran out of memory; lower batch_size"
     with pytest.raises(OutOfMemory, match=re.escape(message)):
         tune(body, FEW, FEW_LABELS, batch_size=24)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +30,19 @@ HELD_OUT = [
 
 
 def run(
-    base: Path, *, metric: Any = "accuracy", callbacks: Any = (), rows: Any = HELD_OUT, **given: Any
+    base: Path,
+    out: str = "out",
+    *,
+    metric: Any = "accuracy",
+    callbacks: Any = (),
+    rows: Any = HELD_OUT,
+    resume: bool = False,
+    **given: Any,
 ) -> TrainingResult:
     args = TrainingArguments(
         **{"output_dir": "run", "num_epochs": 2, "eval_steps": 4, "save_steps": 4, "body_learning_rate": 1e-3} | given
     )
-    return train(ROWS, base=base, out="out", args=args, eval_rows=rows, metric=metric, callbacks=callbacks)
+    return train(ROWS, base=base, out=out, args=args, eval_rows=rows, metric=metric, callbacks=callbacks, resume=resume)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +151,55 @@ def test_the_best_checkpoint_by_the_classifiers_metric_is_kept(
     assert [found["step"] for found in training["evaluations"]] == [found["step"] for found in result.evaluations]
 
 
+def test_the_best_step_is_saved_whether_or_not_a_save_is_due(tiny_base: Path) -> None:
+    result = run(
+        tiny_base,
+        metric=fixed_metric([0.5, 0.9, 0.3, 0.2]),
+        eval_steps=3,
+        save_steps=6,
+        load_best_model_at_end=True,
+        metric_for_best_model="planned",
+        save_total_limit=None,
+    )
+
+    assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint-12", "checkpoint-3", "checkpoint-6"]
+    assert result.best_step == 6
+
+    result = run(
+        tiny_base,
+        out="again",
+        output_dir="again-run",
+        metric=fixed_metric([0.5, 0.6, 0.9, 0.2]),
+        eval_steps=3,
+        save_steps=6,
+        load_best_model_at_end=True,
+        metric_for_best_model="planned",
+    )
+    assert result.best_step == 9
+
+
+def test_a_lost_best_checkpoint_is_told(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lose = AtStep(6, lambda: shutil.rmtree("run/checkpoint-4"))
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        run(tiny_base, metric=fixed_metric([0.9, 0.1]), callbacks=[lose, AtStep(9, _stop)], **BEST)
+    result = run(tiny_base, metric=fixed_metric([0.1]), resume=True, **BEST)
+
+    assert result.best_step is None
+    assert "the last step is kept" in caplog.text
+
+
+BEST: dict[str, Any] = {
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "planned",
+    "save_total_limit": None,
+}
+
+
+def _stop() -> None:
+    raise RuntimeError("the machine stopped")
+
+
 def test_the_best_checkpoint_outlives_the_limit(tiny_base: Path) -> None:
     run(
         tiny_base,
@@ -228,6 +285,12 @@ def test_an_evaluation_that_cannot_be_made_is_refused_before_anything_is_loaded(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         run(Path("no-such-base-is-looked-for"), metric=metric, rows=rows, **given)
+
+
+def test_a_best_model_by_what_a_function_does_not_measure_is_refused_at_the_first_evaluation(tiny_base: Path) -> None:
+    message = r"^metric_for_best_model: expected one of embedding_loss, accuracy, planned, runtime, which are measured"
+    with pytest.raises(UsageError, match=message):
+        run(tiny_base, metric=fixed_metric([1.0]), metric_for_best_model="other")
 
 
 @pytest.mark.parametrize(

@@ -100,14 +100,14 @@ def test_a_run_that_saves_nothing_leaves_no_folder(tiny_base: Path, given: dict[
 
 def test_a_step_is_a_checkpoint_of_its_own_and_holds_no_pickled_objects(tiny_base: Path) -> None:
     run(tiny_base, save_steps=6)
-    run(tiny_base, out="six", max_steps=6, warmup_proportion=0.0, save_strategy="no")  # another schedule
-
     step = Path("run/checkpoint-6")
     assert set(weights(step)) == set(weights(Path("out")))
+    training = json.loads((step / "training.json").read_text(encoding="utf-8"))
+    assert training["steps"] == 6
+    assert "output_dir" not in training["arguments"]
     names = {path.name for path in step.iterdir()}
     assert names >= {"head.safetensors", "head.json", "training.json", "optimizer.pt", "scheduler.pt", "rng_state.pth"}
     assert not names & {"training_args.bin", "pytorch_model.bin"}
-    assert json.loads((step / "training.json").read_text(encoding="utf-8"))["steps"] == 6
     for name in ("optimizer.pt", "scheduler.pt"):
         torch.load(step / name, weights_only=True)
 
@@ -221,6 +221,14 @@ def test_a_run_with_other_rows_or_another_base_is_not_gone_on_with(tiny_base: Pa
         train([*ROWS, Row("one more", "best")], base=tiny_base, out="other", args=args, resume=True)
     with pytest.raises(RunNotResumable, match="got other base model; "):
         train(ROWS, base=tmp_path / "other-base" / "body", out="other", args=args, resume=True)
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_that_had_ended_makes_its_checkpoint_again(tiny_base: Path, saved_run: Path) -> None:
+    resumed = run(tiny_base, out="again", resume=True)
+
+    assert len(resumed.losses) == 12
+    assert Path("again/head.safetensors").read_bytes() == (saved_run.parent / "out/head.safetensors").read_bytes()
 
 
 @pytest.mark.usefixtures("saved")

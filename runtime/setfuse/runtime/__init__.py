@@ -13,6 +13,8 @@ from ._errors import (
     ClassifierClosed,
     DatasetError,
     DeadlineExceeded,
+    DeviceOutOfMemory,
+    DeviceUnavailable,
     HubError,
     InvalidText,
     MissingExtra,
@@ -33,6 +35,7 @@ from ._variant import BundleFile, Parity, Precision, Scores, Target, Tensor, Var
 if TYPE_CHECKING:
     from ._about import About
     from ._command import Command
+    from ._cuda_options import CudaOptions
     from ._dataset import (
         MultiLabelRow,
         Row,
@@ -61,8 +64,11 @@ __all__ = [
     "Classifier",
     "ClassifierClosed",
     "Command",
+    "CudaOptions",
     "DatasetError",
     "DeadlineExceeded",
+    "DeviceOutOfMemory",
+    "DeviceUnavailable",
     "Evaluation",
     "Explanation",
     "HubError",
@@ -110,6 +116,7 @@ __all__ = [
 _LATER = {
     "_about": "About",
     "_command": "Command",
+    "_cuda_options": "CudaOptions",
     "_dataset": "MultiLabelRow Row as_rows read_multi_label_rows read_records read_rows read_texts "
     "to_multi_label_row to_row",
     "_evaluate": "Evaluation LabelMetrics MultiLabelEvaluation evaluate evaluate_multi_label",

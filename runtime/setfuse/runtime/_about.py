@@ -10,8 +10,8 @@ from ._engine import Engine
 TOLD_FLAGS = {"avx2", "avx512f", "avx_vnni_int8", "amx_tile", *BF16_FLAGS, *VNNI_FLAGS}
 """What of a processor matters to the engines' kernels."""
 
-_PACKAGES = {Engine.ONNXRUNTIME: ("onnxruntime", "onnxruntime-gpu"), Engine.OPENVINO: ("openvino",)}
-"""The distributions that bring an engine."""
+_PACKAGES = {"onnxruntime": ("onnxruntime", "onnxruntime-gpu"), "openvino": ("openvino",)}
+"""The distributions that bring a package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,14 +19,15 @@ class About:
     """What runs, and why it was chosen. `json.dumps(dataclasses.asdict(about))` works.
 
     Attributes:
-        engine: `onnxruntime` or `openvino`.
-        engine_version: Its version; empty where it is not installed.
+        engine: `onnxruntime`, `openvino`, or `tensorrt`, which is in onnxruntime.
+        engine_version: The package's version; empty where it is not installed.
         precision: What the matrix products are computed in: `fp32`, `int8`, `fp16`, or `bf16`.
         target: The kind of device: `cpu` or `cuda`.
         file: The graph's file in the bundle.
-        threads: Threads at work for one call.
+        threads: Threads at work for one call; 1 on a GPU.
         processor: What of the processor's abilities matters, as /proc/cpuinfo names them; none where not known.
         reason: Why, in one sentence.
+        gpu: The GPU, as its driver names it; empty for the CPU.
     """
 
     engine: str
@@ -37,6 +38,7 @@ class About:
     threads: int
     processor: tuple[str, ...]
     reason: str
+    gpu: str = ""
 
     @classmethod
     def of(cls, choice: Choice, threads: int | None, flags: frozenset[str]) -> "About":
@@ -51,30 +53,29 @@ class About:
             engine=str(choice.engine),
             engine_version=_version(choice.engine),
             precision=choice.precision,
-            target=str(choice.variant.target),
+            target=str(choice.target),
             file=choice.variant.file.file,
-            threads=threads or available_cpus(),
+            threads=(threads or available_cpus()) if choice.gpu is None else 1,
             processor=tuple(sorted(TOLD_FLAGS & flags)),
             reason=choice.reason,
+            gpu="" if choice.gpu is None else str(choice.gpu),
         )
 
     def __str__(self) -> str:
         version = self.engine_version or "(not installed)"
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         processor = ", ".join(self.processor) or "not known"
-        return (
-            f"{self.precision}/{self.target} ({self.file}) in {self.engine} {version}, {threads}; "
-            f"processor: {processor}; {self.reason}"
-        )
+        where = f"on {self.gpu}" if self.gpu else f"{threads}; processor: {processor}"
+        return f"{self.precision}/{self.target} ({self.file}) in {self.engine} {version}, {where}; {self.reason}"
 
 
 def _version(engine: Engine) -> str:
-    loaded = sys.modules.get(engine)
+    loaded = sys.modules.get(engine.package)
     if loaded is not None:
         return str(loaded.__version__).partition("-")[0]  # OpenVINO tells its commit, too
     from importlib import metadata
 
-    for package in _PACKAGES[engine]:
+    for package in _PACKAGES[engine.package]:
         try:
             return metadata.version(package)
         except metadata.PackageNotFoundError:

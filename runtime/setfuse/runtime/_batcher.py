@@ -64,8 +64,9 @@ class _Request(Future[Row]):
 class Batcher:
     """Answers texts in a thread of its own. A text finds the graph idle and is answered at once, alone.
 
-    While the graph is busy, texts gather by their number of tokens: a run takes texts of one length, as many as share
-    it, so that short texts never wait for the padding of long ones. Which length comes next: the one of most texts, or,
+    While the graph is busy, texts gather in buckets by their number of tokens, as the device has them: on the CPU a
+    bucket a number. A run takes texts of one bucket, so that short ones never wait for the padding of long ones. Which
+    bucket comes next: the one of most texts, or,
     once a text has waited for `max_wait_ms`, the one of the oldest.
     """
 
@@ -84,7 +85,7 @@ class Batcher:
         # Everything below is read and written with this lock held; a request is cancelled with it, too.
         self.changed = threading.Condition()
         self._new: dict[_Request, None] = {}
-        self._by_length: dict[int, dict[_Request, None]] = {}
+        self._by_bucket: dict[int, dict[_Request, None]] = {}
         self._waiting = 0
         self._in_hand: list[_Request] = []
         self._why_closed = _CLOSED
@@ -216,14 +217,14 @@ class Batcher:
         with self.changed:
             self._closing = self._refusing = True
             self._why_closed = _BROKEN.format(error)
-            queued = itertools.chain(self._new, *self._by_length.values())
+            queued = itertools.chain(self._new, *self._by_bucket.values())
             left = [request for request in dict.fromkeys([*self._in_hand, *queued]) if not request.done()]
             for request in left:
                 request.place = None
                 if not request.running():
                     request.set_running_or_notify_cancel()
             self._new.clear()
-            self._by_length.clear()
+            self._by_bucket.clear()
             self._in_hand = []
             self._enter(-self._waiting)
         for request in left:
@@ -239,11 +240,11 @@ class Batcher:
 
     def _wait_for_work(self) -> bool:
         with self.changed:
-            while not (self._new or self._by_length or self._closing):
+            while not (self._new or self._by_bucket or self._closing):
                 self.changed.wait()
             if not self._refusing:
-                return bool(self._new or self._by_length)
-            waiting = self._begin([*self._new, *itertools.chain.from_iterable(self._by_length.values())])
+                return bool(self._new or self._by_bucket)
+            waiting = self._begin([*self._new, *itertools.chain.from_iterable(self._by_bucket.values())])
         for request in waiting:
             request.set_exception(ClassifierClosed(_CLOSED))
         return False
@@ -272,33 +273,36 @@ class Batcher:
             for request, token_ids in zip(new, encoded, strict=True):
                 request.token_ids = token_ids
                 if not request.cancelled():
-                    self._put(request, self._by_length.setdefault(len(token_ids), {}))
+                    self._put(request, self._by_bucket.setdefault(self._model.bucket(token_ids), {}))
 
     def _take(self) -> tuple[list[_Request], list[_Request]]:
         """Take the texts of the next run out of the queue, and those that it is too late for."""
         with self.changed:
-            if not self._by_length:
+            if not self._by_bucket:
                 return [], []
             now = time.monotonic()
-            length = self._next_length(now)
-            in_turn = list(self._by_length[length])
+            bucket = self._next_bucket(now)
+            in_turn = list(self._by_bucket[bucket])
             late = [request for request in in_turn if now >= request.deadline]
-            batch = [request for request in in_turn if now < request.deadline][: self._most_texts(length)]
+            batch = [request for request in in_turn if now < request.deadline][: self._model.most_texts(bucket)]
             self._in_hand = late + batch
             late, batch = self._begin(late), self._begin(batch)
         waited = sum(now - request.arrived for request in batch)
         self._counters.add(queued=len(batch), queue_seconds=waited, expired=len(late))
         return batch, late
 
-    def _next_length(self, now: float) -> int:
+    def _next_bucket(self, now: float) -> int:
         # A list, as whatever the garbage collector ends in this thread may take requests out of the queue meanwhile.
-        arrived = {length: next(iter(requests)).arrived for length, requests in list(self._by_length.items())}
-        oldest = min(arrived, key=lambda length: arrived[length])
+        arrived = {bucket: next(iter(requests)).arrived for bucket, requests in list(self._by_bucket.items())}
+        oldest = min(arrived, key=lambda bucket: arrived[bucket])
         if now - arrived[oldest] >= self._limits.max_wait_ms / 1000:
             return oldest
         return max(
-            list(self._by_length),
-            key=lambda length: (min(len(self._by_length[length]), self._most_texts(length)), -arrived[length]),
+            list(self._by_bucket),
+            key=lambda bucket: (
+                min(len(self._by_bucket[bucket]), self._model.most_texts(bucket)),
+                -arrived[bucket],
+            ),
         )
 
     def _run(self, batch: list[_Request]) -> None:
@@ -315,9 +319,6 @@ class Batcher:
             return
         for request, row in answers:
             request.set_result(row)
-
-    def _most_texts(self, length: int) -> int:
-        return max(1, self._limits.max_batch_tokens // max(1, length))
 
     @property
     def _share(self) -> int:
@@ -338,7 +339,7 @@ class Batcher:
         if request.place is not None:
             del request.place[request]
             if not request.place and request.place is not self._new:
-                del self._by_length[len(request.token_ids)]
+                del self._by_bucket[self._model.bucket(request.token_ids)]
         request.place = place
         if place is not None:
             place[request] = None

@@ -8,7 +8,10 @@ from numbers import Real
 from ._errors import UsageError
 
 MAX_BATCH_TOKENS = 256
-"""Bound on texts x tokens in one run: bigger batches leave the processor's caches and cost more a token."""
+"""Bound on texts x tokens in one run on the CPU: bigger batches leave the processor's caches and cost more a token."""
+
+MAX_GPU_BATCH_TOKENS = 16384
+"""The same on a GPU: it has enough to do with as many, and more take its memory."""
 
 WORTH_A_THREAD = 64
 """Tokens from which on it pays to have another thread run them."""
@@ -19,19 +22,22 @@ class Limits:
     """How texts share runs of the graph.
 
     Attributes:
-        max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own.
+        max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own. None for what
+            suits the device.
         max_wait_ms: Of asyncio's callers: for how long, in milliseconds, a text may be passed over for fuller batches
             while the graph is busy. Nothing ever waits for company while the graph is idle.
         max_queue: Of asyncio's callers: how many texts may wait.
     """
 
-    max_batch_tokens: int = MAX_BATCH_TOKENS
+    max_batch_tokens: int | None = None
     max_wait_ms: float = 5.0
     max_queue: int = 1024
 
     def __post_init__(self) -> None:
         for name in ("max_batch_tokens", "max_queue"):
             value: object = getattr(self, name)
+            if value is None and name == "max_batch_tokens":
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise UsageError(f"{name}: expected a whole number from 1, got {value!r:.60}")
         if not is_number(self.max_wait_ms) or not 0 <= self.max_wait_ms < math.inf:

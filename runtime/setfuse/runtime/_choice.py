@@ -1,12 +1,16 @@
-"""Which graph of a bundle runs in which engine, and why: a rule on plain facts. Its figures stand in the README."""
+"""Which graph of a bundle runs in which engine on the CPU, and why: a rule on plain facts. Figures: the README."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ._engine import BF16, Engine
 from ._errors import UsageError
 from ._manifest import Manifest
 from ._variant import Precision, Target, Variant
+
+if TYPE_CHECKING:
+    from ._driver import Gpu
 
 BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """Of a processor that multiplies bfloat16; without one such products are slower than float32."""
@@ -27,25 +31,27 @@ class Choice:
     Attributes:
         variant: The graph.
         engine: What runs it.
-        bf16: Whether OpenVINO computes it in bfloat16.
+        precision: What the matrix products are computed in: the graph's own precision, `bf16` in OpenVINO, or what
+            TensorRT makes of fp32.
         reason: Why, in one sentence.
+        gpu: Where; None for the CPU.
     """
 
     variant: Variant
     engine: Engine
-    bf16: bool
+    precision: str
     reason: str
+    gpu: "Gpu | None" = None
 
     @property
-    def precision(self) -> str:
-        """What the matrix products are computed in: the graph's own precision, or `bf16`."""
-        return BF16 if self.bf16 else str(self.variant.precision)
+    def target(self) -> Target:
+        """The kind of device."""
+        return Target.CPU if self.gpu is None else Target.CUDA
 
 
-def choose(
+def choose_for_cpu(
     manifest: Manifest,
     *,
-    target: Target,
     precision: str | None,
     engine: Engine | None,
     flags: frozenset[str],
@@ -53,13 +59,12 @@ def choose(
 ) -> Choice:
     """Choose the graph and the engine.
 
-    What is asked for is taken, or refused. Of the rest: int8 in onnxruntime where the processor has VNNI; otherwise
-    fp32, computed in bfloat16 by OpenVINO where that is installed and the processor multiplies it, and in onnxruntime
-    where not. Other than that OpenVINO is taken where it is the only engine.
+    What is asked for is taken, or refused. Of the rest: int8 where the processor has VNNI, otherwise fp32; in
+    onnxruntime, or in OpenVINO where that is the only engine. bfloat16, which the export does not compare with torch,
+    is for who asks for it.
 
     Args:
         manifest: The bundle's.
-        target: The kind of device.
         precision: A `Precision`, `bf16`, or None.
         engine: None for the one that suits.
         flags: What the processor can do, as /proc/cpuinfo names it; empty where that is not known.
@@ -70,39 +75,40 @@ def choose(
         VariantNotFound: The bundle has no such graph.
     """
     if precision == BF16:
-        return _asked_bf16(manifest, target, engine, flags)
+        return _asked_bf16(manifest, engine, flags)
     vnni = has_vnni(flags)
     wanted = None if precision is None else Precision(precision)
-    variant = manifest.variant(precision=wanted, target=target, int8_is_fast=vnni)
-    free = precision is None and engine is None and target is Target.CPU
-    if free and variant.precision is Precision.FP32 and _multiplies_bf16(flags) and is_installed(Engine.OPENVINO):
-        return Choice(
-            variant, Engine.OPENVINO, bf16=True, reason=f"{_why_not_int8(manifest, flags)}; {_BF16_IS_FASTER}"
-        )
+    variant = manifest.variant(precision=wanted, target=Target.CPU, int8_is_fast=vnni)
+    free = precision is None and engine is None and variant.precision is Precision.FP32
     if engine is None:
-        only_openvino = target is Target.CPU and not is_installed(Engine.ONNXRUNTIME) and is_installed(Engine.OPENVINO)
+        only_openvino = not is_installed(Engine.ONNXRUNTIME) and is_installed(Engine.OPENVINO)
         engine = Engine.OPENVINO if only_openvino else Engine.ONNXRUNTIME
     if engine is Engine.OPENVINO and variant.precision is Precision.INT8 and not vnni:
         raise UsageError(
             "precision: int8 in OpenVINO is for processors with VNNI: without, its sums of 8-bit products overflow "
             'and the bundle\'s parity does not hold; pass precision="fp32" or engine="onnxruntime"'
         )
-    return Choice(variant, engine, bf16=False, reason=_reason(manifest, variant, wanted, flags))
+    reason = _reason(manifest, variant, wanted, flags)
+    if free and _multiplies_bf16(flags) and is_installed(Engine.OPENVINO):
+        reason += f"; {_BF16_IS_FASTER}"
+    return Choice(variant, engine, str(variant.precision), reason)
 
 
-_BF16_IS_FASTER = "the processor multiplies bfloat16, which OpenVINO does faster than fp32"
+_BF16_IS_FASTER = (
+    'precision="bf16" is faster on this processor, in OpenVINO, but the export did not compare it with torch'
+)
 
 
-def _asked_bf16(manifest: Manifest, target: Target, engine: Engine | None, flags: frozenset[str]) -> Choice:
+def _asked_bf16(manifest: Manifest, engine: Engine | None, flags: frozenset[str]) -> Choice:
     if engine is Engine.ONNXRUNTIME:
         raise UsageError(
             f'precision: bf16 is the fp32 graph in OpenVINO, got engine="{engine}"; pass engine="openvino"'
         )
     if not _multiplies_bf16(flags):
         raise UsageError("precision: expected a processor with avx512_bf16 or amx_bf16 for bf16; pass another one")
-    variant = manifest.variant(precision=Precision.FP32, target=target)
+    variant = manifest.variant(precision=Precision.FP32, target=Target.CPU)
     reason = "bf16 was asked for: it is the fp32 graph in OpenVINO"
-    return Choice(variant, Engine.OPENVINO, bf16=True, reason=reason)
+    return Choice(variant, Engine.OPENVINO, BF16, reason)
 
 
 def _multiplies_bf16(flags: frozenset[str]) -> bool:
@@ -111,14 +117,14 @@ def _multiplies_bf16(flags: frozenset[str]) -> bool:
 
 def _reason(manifest: Manifest, variant: Variant, wanted: Precision | None, flags: frozenset[str]) -> str:
     vnni = ", ".join(sorted(VNNI_FLAGS & flags))
-    if variant.precision is Precision.INT8 and variant.target is Target.CPU and not vnni:
+    if variant.precision is Precision.INT8 and not vnni:
         exact = "without VNNI onnxruntime must keep its sums from overflowing, which costs what it saves"
         return f"int8 was asked for: {exact}" if wanted else f"the bundle has nothing but int8: {exact}"
     if wanted is not None:
         return f"{wanted} was asked for"
     if variant.precision is Precision.INT8 and vnni:
         return f"the processor has {vnni}: products of 8-bit integers are exact, and faster than fp32"
-    if variant.precision is Precision.FP32 and variant.target is Target.CPU:
+    if variant.precision is Precision.FP32:
         return _why_not_int8(manifest, flags)
     return f"{variant.precision} is the fastest of the bundle's graphs for {variant.target}"
 

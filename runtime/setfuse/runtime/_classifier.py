@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._async_calls import AsyncCalls
-from ._batching import MAX_BATCH_TOKENS, Limits
+from ._batching import Limits
 from ._bundle import Bundle
 from ._choice import Choice
 from ._errors import NoDecisionScores, NoProbabilities, UsageError
@@ -27,6 +27,7 @@ from ._variant import EMBEDDING, Scores, Variant
 
 if TYPE_CHECKING:
     from ._about import About
+    from ._cuda_options import CudaOptions
     from ._explain import Explanation
     from ._stats import Stats
 
@@ -65,43 +66,49 @@ class Classifier(AsyncCalls):
         engine: str | None = None,
         threads: int | None = None,
         revision: str | None = None,
-        max_batch_tokens: int = MAX_BATCH_TOKENS,
+        max_batch_tokens: int | None = None,
         max_wait_ms: float = 5.0,
         max_queue: int = 1024,
+        cuda: "CudaOptions | None" = None,
     ) -> Self:
         """Load a bundle that `setfuse export` wrote. Each file is checked against its hash in the manifest.
 
         Args:
             bundle: The bundle folder; or, as a string, a Hub id like `org/name`, where there is no such folder. Of a
                 bundle on the Hub only the files that are needed are downloaded, and found again without a network.
-            device: `cpu`, `cuda`, or `auto` for the CPU. CUDA graphs come with a later release.
+            device: `cpu`, `cuda`, or `cuda:1` for the second GPU; or `auto`: a GPU where the bundle has a graph for it
+                and it can be used, else the CPU. `about` says what was taken, and why. What is asked for by name is
+                had or refused: nothing that was to run on a GPU runs on the CPU.
             precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device: int8 only
                 on a processor that is known to be good at it. Also `bf16`: the fp32 graph in OpenVINO, on a processor
                 that multiplies bfloat16.
-            engine: `onnxruntime` or `openvino`: which library runs the graph. The files are the same. None takes
-                onnxruntime, except for bf16, or where OpenVINO is the only one; `about` says what was taken, and why.
+            engine: `onnxruntime`, `openvino` (on the CPU) or `tensorrt` (on a GPU): which library runs the graph. The
+                files are the same. None takes onnxruntime, except for bf16, or where OpenVINO is the only one.
             threads: Threads at work for one call; None for as many processors as this process may use: its affinity
                 mask, and no more than the quota of its container. A list is shared among so many, a text of 128 tokens
                 or more is spread over them; a shorter one has one thread.
             revision: A branch, tag or commit of a bundle on the Hub; None for the main branch.
-            max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own.
+            max_batch_tokens: Upper bound on texts x tokens in one run; a longer text is a run of its own. None for
+                256 on the CPU, and 16,384 on a GPU.
             max_wait_ms: Of `aclassify` and `classify_many`: for how long a text may be passed over for fuller batches
                 while the graph is busy. While it is idle, nothing waits.
             max_queue: Of the same: how many texts may wait; more are refused with `Overloaded`.
+            cuda: How a GPU is used; None for the defaults.
 
         Returns:
             The classifier. It may be called from several threads at once.
 
         Raises:
-            UsageError: `device`, `precision`, `engine`, `threads` or a limit is out of its range, the device is not to
-                be had, or `revision` is given for a folder.
+            UsageError: `device`, `precision`, `engine`, `threads` or a limit is out of its range, or `revision` is
+                given for a folder.
+            DeviceUnavailable: A GPU was asked for and cannot be used; the message says what is missing.
+            DeviceOutOfMemory: The graph does not fit into what is left of the GPU's memory.
             BundleError: It is no bundle, is damaged, is of a newer format, or has no such graph.
             HubError: The Hub gave the manifest but not the graph.
             MissingExtra: The engine is not installed.
         """
-        source = Source(
-            bundle, device, precision, engine, threads, revision, Limits(max_batch_tokens, max_wait_ms, max_queue)
-        )
+        limits = Limits(max_batch_tokens, max_wait_ms, max_queue)
+        source = Source(bundle, device, precision, engine, threads, revision, limits, cuda)
         return _load(cls, source)
 
     def __reduce__(self) -> tuple[object, ...]:

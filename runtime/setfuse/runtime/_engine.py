@@ -18,20 +18,27 @@ class Engine(StrEnum):
 
     ONNXRUNTIME = "onnxruntime"
     OPENVINO = "openvino"
+    TENSORRT = "tensorrt"
+    """As onnxruntime's provider."""
+
+    @property
+    def package(self) -> str:
+        """What is imported."""
+        return "openvino" if self is Engine.OPENVINO else "onnxruntime"
 
     @property
     def takes_names(self) -> bool:
         """Whether it reads a graph by the name of its file, which costs it less than bytes."""
-        return self is Engine.ONNXRUNTIME
+        return self is not Engine.OPENVINO
 
 
 def is_installed(engine: Engine) -> bool:
     """Tell whether an engine can be imported, without importing it."""
-    if engine in sys.modules:
-        return sys.modules[engine] is not None  # None forbids the import
+    if engine.package in sys.modules:
+        return sys.modules[engine.package] is not None  # None forbids the import
     from importlib import util  # often the answer is known
 
-    spec = util.find_spec(engine)
+    spec = util.find_spec(engine.package)
     return spec is not None and spec.origin is not None  # a folder of that name is none
 
 
@@ -62,10 +69,10 @@ class Runs(Protocol):
 
 
 def load_graph(engine: Engine, model: str | bytes, variant: Variant, *, threads: int | None, bf16: bool) -> Runs:
-    """Load a graph into an engine.
+    """Load a graph into an engine, to run on the CPU.
 
     Args:
-        engine: Which.
+        engine: onnxruntime or OpenVINO.
         model: The ONNX file's bytes, or, for an engine that takes names, its name.
         variant: What the manifest says of them.
         threads: Threads inside one run; None for as many as this process may use.
@@ -73,7 +80,7 @@ def load_graph(engine: Engine, model: str | bytes, variant: Variant, *, threads:
 
     Raises:
         MissingExtra: The engine is not installed.
-        UsageError: `threads` is out of its range, or the engine cannot run on the variant's kind of device.
+        UsageError: `threads` is out of its range.
         BundleCorrupt: The engine refuses the file, or it is another graph than the manifest says.
         TypeError: A name was given to an engine that takes none.
     """
@@ -89,12 +96,12 @@ def load_graph(engine: Engine, model: str | bytes, variant: Variant, *, threads:
 
 
 def import_engine(engine: Engine) -> None:
-    """Import onnxruntime, if that is the engine, so that it is there when the graph is.
+    """Import onnxruntime, if that runs the graph, so that it is there when the graph is.
 
     Raises:
         MissingExtra: It is not installed.
     """
-    if engine is Engine.ONNXRUNTIME:
+    if engine.package == "onnxruntime":
         from ._session import import_onnxruntime
 
         import_onnxruntime()

@@ -8,9 +8,11 @@
     ├── InvalidText               something handed in as a text is not one (also a TypeError)
     ├── NoProbabilities           predict_proba of a bundle with decision scores (also an AttributeError)
     ├── NoDecisionScores          decision_function of a bundle with probabilities (also an AttributeError)
-    ├── ClassifierClosed      a call after close, or one that close overtook (also a ValueError)
-    ├── Overloaded            asyncio's callers have filled the queue
-    ├── DeadlineExceeded      an asyncio call was not answered in its time (also a TimeoutError)
+    ├── ClassifierClosed          a call after close, or one that close overtook (also a ValueError)
+    ├── Overloaded                asyncio's callers have filled the queue
+    ├── DeadlineExceeded          an asyncio call was not answered in its time (also a TimeoutError)
+    ├── DeviceUnavailable         a GPU was asked for and cannot be used, and why
+    ├── DeviceOutOfMemory         a text does not fit into the GPU's memory (also a MemoryError)
     ├── HubError                  the Hub did not give, or did not take, what was asked
     └── BundleError               a bundle cannot be read
         ├── BundleNotFound        no folder, or no bundle.json in it
@@ -72,6 +74,14 @@ class Overloaded(SetfuseError):
 
 class DeadlineExceeded(SetfuseError, TimeoutError):
     """The answer did not come within the caller's `timeout`."""
+
+
+class DeviceUnavailable(SetfuseError):
+    """A GPU was asked for and cannot be used: the package, the driver, a library or the GPU itself is missing."""
+
+
+class DeviceOutOfMemory(SetfuseError, MemoryError):
+    """A single text, or the model, does not fit into what is left of the GPU's memory."""
 
 
 class HubError(SetfuseError):

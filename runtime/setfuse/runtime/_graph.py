@@ -1,11 +1,13 @@
-"""A graph as a model runs it: several runs at once, of one thread each; or a long run alone, on all threads."""
+"""A graph as a model runs it on the CPU: several runs at once, of one thread each; or a long one alone, on all."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from ._batching import plan_batches, useful_workers
 from ._engine import Runs
 from ._errors import SetfuseError
 from ._log import log
@@ -17,8 +19,42 @@ Measured with bge-small on two processors; larger models may gain earlier.
 """
 
 
+class Runner(Protocol):
+    """A graph on some device: it knows which texts are best run together there. Threads may share it.
+
+    Attributes:
+        workers: How many runs at once are worth it.
+    """
+
+    workers: int
+
+    def plan(self, lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+        """Group texts of so many tokens into runs of at most `max_tokens`: their indices, the longest texts first."""
+
+    def bucket(self, length: int) -> int:
+        """Tell with which others a text of so many tokens can share a run: those of the same bucket."""
+
+    def most_texts(self, length: int, max_tokens: int) -> int:
+        """Tell how many texts of a bucket may share a run of at most `max_tokens`; at least 1."""
+
+    def goes_wide(self, tokens: int) -> bool:
+        """Tell whether a run of so many tokens takes all that there is, if it is alone."""
+
+    def run(self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, *, alone: bool) -> npt.NDArray[np.float32]:
+        """Run one batch of texts.
+
+        Args:
+            token_ids: Of each text; of a run that was planned, or of one bucket.
+            output: Which of the scores and `sentence_embedding` to compute.
+            alone: Whether the caller has nothing else to run at the same time.
+
+        Returns:
+            float32 (texts, width of the output).
+        """
+
+
 class Graph:
-    """Runs a graph. Threads may share it.
+    """Runs a graph, in batches of equal length, without padding. Threads may share it.
 
     Where several runs at once are faster than one on all threads, a run has one thread. Only a run that is alone and
     long has them all: for these the graph is loaded a second time, when the first of them comes.
@@ -40,21 +76,36 @@ class Graph:
         self._lock = threading.Lock()
         self._wide: Runs | None = None
 
+    def plan(self, lengths: Sequence[int], max_tokens: int) -> list[list[int]]:
+        """Group texts into runs, small enough that all workers have some: their indices, the longest texts first."""
+        tokens = sum(lengths)
+        share = -(-tokens // useful_workers(tokens, self.workers))
+        return plan_batches(lengths, min(max_tokens, share))
+
+    def bucket(self, length: int) -> int:
+        """Give the length: nothing is padded, so only texts of equal length share a run."""
+        return length
+
+    def most_texts(self, length: int, max_tokens: int) -> int:
+        """Tell how many texts of a length may share a run of at most `max_tokens`."""
+        return max(1, max_tokens // max(1, length))
+
     def goes_wide(self, tokens: int) -> bool:
         """Tell whether a run of so many tokens has all threads, if it is alone."""
         return self.workers > 1 and tokens >= WIDE_TOKENS
 
-    def run(self, input_ids: npt.NDArray[np.int64], output: str, *, alone: bool) -> npt.NDArray[np.float32]:
+    def run(self, token_ids: Sequence[npt.NDArray[np.int64]], output: str, *, alone: bool) -> npt.NDArray[np.float32]:
         """Run one batch of texts that all have the same number of tokens.
 
         Args:
-            input_ids: int64 (texts, tokens).
+            token_ids: Of each text.
             output: Which of the scores and `sentence_embedding` to compute.
             alone: Whether the caller has nothing else to run at the same time.
 
         Returns:
             float32 (texts, width of the output).
         """
+        input_ids = np.array(token_ids)
         graph = self._on_all_threads() if alone and self.goes_wide(input_ids.size) else self._usual
         (rows,) = graph.run(input_ids, (output,))
         return rows

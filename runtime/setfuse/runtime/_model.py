@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from ._batching import plan_batches, useful_workers
+from ._batching import useful_workers
 from ._counters import Counters
 from ._errors import SetfuseError
-from ._graph import Graph
+from ._graph import Runner
 from ._manifest import Manifest
 from ._tracing import span
 from ._variant import EMBEDDING
@@ -29,7 +29,7 @@ class Model:
     """What answers texts. Threads may share it: the tokenizer and the session may be called from several at once."""
 
     def __init__(
-        self, manifest: Manifest, tokenizer: "Tokenizer", graph: Graph, counters: Counters, max_batch_tokens: int
+        self, manifest: Manifest, tokenizer: "Tokenizer", graph: Runner, counters: Counters, max_batch_tokens: int
     ) -> None:
         """Put the parts together.
 
@@ -50,7 +50,7 @@ class Model:
     def answer(
         self, texts: Sequence[str], output: str, first: int = 0, progress: Progress | None = None
     ) -> npt.NDArray[np.float32]:
-        """Answer texts, in batches of equal length, several batches at a time.
+        """Answer texts, in the batches that suit the device, several at a time.
 
         Args:
             texts: Any strings.
@@ -107,8 +107,7 @@ class Model:
 
         lengths = [len(ids) for ids in token_ids]
         left = sum(lengths)
-        workers = useful_workers(left, self._workers.count)
-        batches = plan_batches(lengths, min(self._max_batch_tokens, -(-left // workers)))
+        batches = self._graph.plan(lengths, self._max_batch_tokens)
         # The others would wait for a run that takes longer than all of them: it goes first, on all threads.
         while batches and self._graph.goes_wide(size := sum(lengths[index] for index in batches[0])):
             if size * (self._workers.count - 1) <= 2 * (left - size):
@@ -116,7 +115,7 @@ class Model:
             answer(batches.pop(0), alone=True)
             tell()
             left -= size
-        self._workers.do(batches, answer, tell, useful_workers(left, workers))
+        self._workers.do(batches, answer, tell, useful_workers(left, self._workers.count))
         if progress is not None:
             progress(first + len(texts))
 
@@ -126,7 +125,7 @@ class Model:
         """Run the graph once.
 
         Args:
-            token_ids: Of texts of equal length.
+            token_ids: Of texts of one bucket.
             output: Which of the graph's outputs.
             links: To the spans of those who asked.
             alone: Whether the caller has nothing else to run at the same time.
@@ -137,15 +136,23 @@ class Model:
         Raises:
             BundleCorrupt: The graph fails.
         """
-        tokens = len(token_ids) * len(token_ids[0])
+        tokens = sum(map(len, token_ids))
         with span("batch", links, texts=len(token_ids), tokens=tokens):
             try:
-                rows = self._graph.run(np.array(token_ids), output, alone=alone)
+                rows = self._graph.run(token_ids, output, alone=alone)
             except BaseException:
                 self.counters.add(batches=1, failed=1)
                 raise
         self.counters.add(texts=len(token_ids), tokens=tokens, batches=1)
         return rows
+
+    def bucket(self, token_ids: npt.NDArray[np.int64]) -> int:
+        """Tell with which others a text can share a run: those of the same bucket."""
+        return self._graph.bucket(len(token_ids))
+
+    def most_texts(self, bucket: int) -> int:
+        """Tell how many texts of a bucket may share a run."""
+        return self._graph.most_texts(bucket, self._max_batch_tokens)
 
     def _tokenize(self, texts: Sequence[str], first: int) -> list[npt.NDArray[np.int64]]:
         try:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from ._cpus import available_cpus, check_threads
 from ._engine import is_own_error
 from ._errors import BundleCorrupt, MissingExtra, UsageError
-from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
+from ._variant import ATTENTION_MASK, INPUT_IDS, Variant
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -62,15 +62,10 @@ class OpenvinoGraph:
 
         Raises:
             MissingExtra: OpenVINO is not installed.
-            UsageError: `threads` is out of its range, the graph is not for the CPU, or this process was forked while
-                OpenVINO was at work.
+            UsageError: `threads` is out of its range, or this process was forked while OpenVINO was at work.
             BundleCorrupt: OpenVINO refuses the file, or it is another graph than the manifest says.
         """
         check_threads(threads)
-        if variant.target is not Target.CPU:
-            raise UsageError(
-                f"engine: expected onnxruntime for the {variant} graph, got openvino, which runs cpu graphs"
-            )
         if _FORK.cut:
             raise UsageError(
                 "engine: expected a process that was not forked while OpenVINO was at work: here it would hang; fork "

@@ -1,8 +1,9 @@
-"""Run one fused graph in onnxruntime."""
+"""Run one fused graph in onnxruntime, on the CPU."""
 
 import os
 import sys
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,14 +11,14 @@ import numpy.typing as npt
 
 from ._cpus import available_cpus, check_threads
 from ._engine import is_own_error
-from ._errors import BundleCorrupt, MissingExtra, UsageError
+from ._errors import BundleCorrupt, MissingExtra
 from ._processor import int8_is_fast
-from ._variant import ATTENTION_MASK, INPUT_IDS, Target, Variant
+from ._variant import ATTENTION_MASK, INPUT_IDS, Variant
 
 if TYPE_CHECKING:
     import onnxruntime
 
-PROVIDERS = {Target.CPU: "CPUExecutionProvider", Target.CUDA: "CUDAExecutionProvider"}
+CPU = "CPUExecutionProvider"
 
 SLOWER_FUSIONS = ["SkipLayerNormFusion", "BiasGeluFusion"]
 """On the CPU, Add and LayerNormalization, and Add and Gelu, are faster apart than in one kernel of onnxruntime's."""
@@ -35,7 +36,7 @@ if hasattr(os, "register_at_fork"):
 
 
 class Session:
-    """A graph, loaded and ready to run on one kind of device."""
+    """A graph, loaded and ready to run on the CPU."""
 
     def __init__(self, model: str | bytes, variant: Variant, *, threads: int | None) -> None:
         """Load the graph.
@@ -47,35 +48,18 @@ class Session:
 
         Raises:
             MissingExtra: onnxruntime is not installed.
-            UsageError: `threads` is out of its range, or onnxruntime cannot run on the variant's kind of device.
+            UsageError: `threads` is out of its range.
             BundleCorrupt: onnxruntime refuses the file, or it is another graph than the manifest says.
         """
         check_threads(threads)
-        onnxruntime = import_onnxruntime()
-        provider = PROVIDERS[variant.target]
-        if provider not in onnxruntime.get_available_providers():
-            available = ", ".join(onnxruntime.get_available_providers())
-            raise UsageError(f"this onnxruntime has no {provider} for the {variant} graph (has: {available})")
+        options = _options(import_onnxruntime(), threads)
         try:
-            with _CREATING:
-                self._session = onnxruntime.InferenceSession(
-                    model,
-                    sess_options=_options(onnxruntime, variant.target, threads),
-                    providers=[provider],
-                    disabled_optimizers=[*SLOWER_FUSIONS, *IDLE_PASSES] if variant.target is Target.CPU else None,
-                )
+            self._session = create_session(model, options, [(CPU, {})], disabled=[*SLOWER_FUSIONS, *IDLE_PASSES])
         except Exception as error:  # onnxruntime's exceptions have no common base but this one
             if not is_own_error(error, "onnxruntime"):
                 raise
             raise BundleCorrupt(f"{variant.file.file}: onnxruntime refuses the graph: {error}") from error
-        for promised, found in (
-            (variant.inputs, self._session.get_inputs()),
-            (variant.outputs, self._session.get_outputs()),
-        ):
-            expected = [(tensor.name, f"tensor({tensor.dtype})", list(tensor.shape)) for tensor in promised]
-            got = [(tensor.name, tensor.type, tensor.shape) for tensor in found]
-            if expected != got:
-                raise BundleCorrupt(f"{variant.file.file}: expected {expected} as bundle.json says, found {got}")
+        check_interface(self._session, variant)
         self._file = variant.file.file
         self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in variant.inputs}
 
@@ -107,6 +91,44 @@ class Session:
         return results
 
 
+def create_session(
+    model: str | bytes,
+    options: "onnxruntime.SessionOptions",
+    providers: Sequence[tuple[str, dict[str, str]]],
+    *,
+    disabled: Sequence[str] = (),
+) -> "onnxruntime.InferenceSession":
+    """Load a graph, while nobody forks this process.
+
+    Args:
+        model: The ONNX file's name, or its bytes.
+        options: Of the session.
+        providers: onnxruntime's, each with its options. It never goes on with others.
+        disabled: Passes of onnxruntime's optimizer that are left out.
+
+    Raises:
+        Exception: Whatever onnxruntime raises.
+    """
+    onnxruntime = import_onnxruntime()
+    with _CREATING:
+        return onnxruntime.InferenceSession(
+            model, options, list(providers), disabled_optimizers=list(disabled), enable_fallback=0
+        )
+
+
+def check_interface(session: "onnxruntime.InferenceSession", variant: Variant) -> None:
+    """Compare a session's inputs and outputs with the manifest's.
+
+    Raises:
+        BundleCorrupt: The graph is another than the manifest describes.
+    """
+    for promised, found in ((variant.inputs, session.get_inputs()), (variant.outputs, session.get_outputs())):
+        expected = [(tensor.name, f"tensor({tensor.dtype})", list(tensor.shape)) for tensor in promised]
+        got = [(tensor.name, tensor.type, tensor.shape) for tensor in found]
+        if expected != got:
+            raise BundleCorrupt(f"{variant.file.file}: expected {expected} as bundle.json says, found {got}")
+
+
 def import_onnxruntime() -> "onnxruntime":
     """Import onnxruntime, without its telemetry.
 
@@ -132,15 +154,20 @@ def import_onnxruntime() -> "onnxruntime":
     return onnxruntime
 
 
-def _options(onnxruntime: "onnxruntime", target: Target, threads: int | None) -> "onnxruntime.SessionOptions":
+def quiet_options(onnxruntime: "onnxruntime") -> "onnxruntime.SessionOptions":
+    """Make options of a session that writes nothing to stderr but what is fatal: errors arrive as exceptions."""
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is fatal; errors arrive as exceptions
+    options.log_severity_level = 4
     options.inter_op_num_threads = 1
-    if target is Target.CPU:
-        options.intra_op_num_threads = threads or available_cpus()
-        # A waiting thread that spins burns a core between the calls of a service.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        if not int8_is_fast():
-            # Sums of 8-bit products would overflow. Where they do not, this costs a third of the time for nothing.
-            options.add_session_config_entry("session.x64quantprecision", "1")
+    return options
+
+
+def _options(onnxruntime: "onnxruntime", threads: int | None) -> "onnxruntime.SessionOptions":
+    options = quiet_options(onnxruntime)
+    options.intra_op_num_threads = threads or available_cpus()
+    # A waiting thread that spins burns a core between the calls of a service.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not int8_is_fast():
+        # Sums of 8-bit products would overflow. Where they do not, this costs a third of the time for nothing.
+        options.add_session_config_entry("session.x64quantprecision", "1")
     return options

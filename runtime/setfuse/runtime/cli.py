@@ -11,19 +11,19 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from ._about import About
 from ._bundle import Bundle
-from ._choice import choose
 from ._classifier import Classifier
 from ._command import Command
 from ._dataset import read_multi_label_rows, read_rows
-from ._engine import BF16, Engine, is_installed
+from ._engine import BF16, Engine
 from ._errors import SetfuseError, UsageError
 from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
 from ._manifest import Manifest, Task
 from ._prediction import Prediction
 from ._processor import processor_flags
 from ._push import DEFAULT_MESSAGE, push
+from ._source import choose_here
 from ._text import without_lone_surrogates
-from ._variant import Precision, Target, Variant
+from ._variant import Precision, Variant
 
 MAX_LINES_WAITING = 1024
 """Lines read ahead of the classifier: bounds the memory of an endless input."""
@@ -49,7 +49,13 @@ def _add_loading(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--engine", choices=list(map(str, Engine)), help="default: what suits the machine, as setfuse info says"
     )
-    parser.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto", help="default: %(default)s")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        metavar="DEVICE",
+        help="cpu, cuda, cuda:N for the Nth GPU from 0, or auto: a GPU where the bundle is for one and it can be used; "
+        "default: %(default)s",
+    )
     parser.add_argument("--threads", type=int, metavar="N", help="default: all processors of this process")
 
 
@@ -251,14 +257,11 @@ def _info(options: argparse.Namespace) -> None:
 
 def _about_here(manifest: Manifest) -> About | str:
     """Say what `Classifier.load` would take on this machine; or, in a sentence, why it would take nothing."""
-    flags = processor_flags()
     try:
-        choice = choose(
-            manifest, target=Target.CPU, precision=None, engine=None, flags=flags, is_installed=is_installed
-        )
+        choice = choose_here(manifest, "auto", None, None)
     except SetfuseError as error:
         return str(error)
-    return About.of(choice, None, flags)
+    return About.of(choice, None, processor_flags())
 
 
 def _print_variants(manifest: Manifest) -> None:

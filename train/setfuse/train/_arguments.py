@@ -186,7 +186,9 @@ class TrainingArguments:
                 f"margin: expected with one of {', '.join(MARGIN_LOSSES)}, got it with {self.loss}; leave it out",
             )
             _agree(
-                self.distance_metric == metric or full_name(self.loss) in DISTANCE_LOSSES,
+                callable(self.distance_metric)
+                or self.distance_metric == metric
+                or full_name(self.loss) in DISTANCE_LOSSES,
                 f"distance_metric: expected with one of {', '.join(DISTANCE_LOSSES)}, got it with {self.loss}; "
                 "leave it out",
             )

@@ -30,24 +30,36 @@ class Batch(TypedDict):
     truth: tuple[torch.Tensor, torch.Tensor] | torch.Tensor
 
 
+class TextBatch(TypedDict):
+    """One batch for a loss that embeds by itself.
+
+    Attributes:
+        columns: Both sides of the pairs, or the texts of a loss on labels alone.
+        targets: float32 (pairs,), 1 where the two have the same label, else 0; or int64 (texts,), the labels.
+    """
+
+    columns: list[list[str]]
+    targets: torch.Tensor
+
+
 @dataclass(frozen=True)
 class LabelledTexts:
     """Texts and the label of each.
 
     Attributes:
         texts: The texts.
-        labels: As many.
+        labels: As many; a text's labels are a tuple where it may have several.
     """
 
     texts: list[str]
-    labels: list[str]
+    labels: list[str] | list[tuple[str, ...]]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @cached_property
     def numbers(self) -> Indices:
-        """The labels, numbered in the order of their names: int64 (texts,)."""
+        """The labels, one a text, numbered in the order of their names: int64 (texts,)."""
         return np.unique(np.asarray(self.labels), return_inverse=True)[1].astype(np.int64)
 
 
@@ -87,6 +99,22 @@ def label_batch(body: SentenceTransformer, texts: Sequence[str], numbers: Indice
     """
     tokenized = tokenize_by_length(body, [texts[row] for row in indices])
     return Batch(chunks=tokenized.chunks, back=tokenized.back, truth=torch.from_numpy(numbers[indices]))
+
+
+def text_batch(data: LabelledTexts, pairs: Pairs | None, indices: Indices) -> TextBatch:
+    """Make a batch of plain texts.
+
+    Args:
+        data: All rows.
+        pairs: Of indices into `data`; None for a loss on labels.
+        indices: int64 (pairs or texts of this batch,).
+    """
+    if pairs is None:
+        return TextBatch(
+            columns=[[data.texts[row] for row in indices]], targets=torch.from_numpy(data.numbers[indices])
+        )
+    rows, same = pairs.rows_of(indices)
+    return TextBatch(columns=[[data.texts[row] for row in side] for side in rows.T], targets=torch.from_numpy(same))
 
 
 class Order(torch.utils.data.Sampler[list[int]]):

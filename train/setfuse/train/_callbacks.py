@@ -16,17 +16,16 @@ logger = logging.getLogger("setfuse.train")
 
 
 class SaveWhenDue(TrainerCallback):
-    """Save every `save_steps`, and at the end only if that may be the best model.
+    """Save every `save_steps`, and not at the end: that is the checkpoint that the training writes.
 
-    transformers saves the last step always; here the checkpoint that the training writes is that.
+    transformers saves the last step always.
     """
 
     def on_step_end(
         self, args: TransformersArguments, state: TrainerState, control: TrainerControl, **_: Any
     ) -> TrainerControl:
         """Take back a save that is not due."""
-        due = args.save_strategy != "steps" or state.global_step % state.save_steps == 0
-        if not due and not args.load_best_model_at_end:
+        if args.save_strategy == "steps" and state.global_step % state.save_steps != 0:
             control.should_save = False
         return control
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
-from sklearn.linear_model import LogisticRegression
 
 from ._batches import LabelledTexts
+from ._head import FittedHead
 from ._metrics import Metric
 
 
@@ -30,11 +30,11 @@ class HeldOut:
     data: LabelledTexts
     metric: Metric
 
-    def judge(self, head: LogisticRegression, embeddings: npt.NDArray[np.float32]) -> Mapping[str, float]:
+    def judge(self, head: FittedHead, embeddings: npt.NDArray[np.float32]) -> Mapping[str, float]:
         """Measure a head's answers.
 
         Args:
             head: Fitted.
             embeddings: float32 (texts, dim), of `data.texts`.
         """
-        return self.metric([str(label) for label in head.predict(embeddings)], self.data.labels)
+        return self.metric(head.predict(embeddings), self.data.labels)

@@ -9,14 +9,15 @@ from typing import Any
 from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from ._arguments import TrainingArguments
-from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted
+from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted, logger
+from ._contrast import Contrast
 from ._errors import BaseModelNotFound, OutOfMemory, RunNotResumable
 from ._reports import tensorboard_folder
 from ._runs import read_run
-from ._trainer import ContrastiveTrainer, Judge, Material, transformers_arguments
+from ._trainer import ContrastiveTrainer, Judge, transformers_arguments
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,11 @@ class FineTuned:
 
 def fine_tune(
     body: SentenceTransformer,
-    material: Material,
+    contrast: Contrast,
     args: TrainingArguments,
     *,
     judge: Judge | None = None,
-    save_rest: Callable[[SentenceTransformer, Path, Sequence[float]], None],
+    save_rest: Callable[[Path, Sequence[float]], None],
     resume_from: Path | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     progress: bool = False,
@@ -53,11 +54,11 @@ def fine_tune(
 
     Args:
         body: Trained in place.
-        material: What on.
+        contrast: What on.
         args: The hyperparameters.
         judge: How to evaluate it on the way, if `args` asks for that.
-        save_rest: Writes into a checkpoint of the run what is not the trainer's own: the body, the folder and the
-            losses so far are given.
+        save_rest: Writes into a checkpoint of the run what is not the trainer's own: its folder and the losses
+            so far are given.
         resume_from: The checkpoint to go on from.
         callbacks: As transformers has them.
         progress: Show a progress bar on stderr.
@@ -74,7 +75,7 @@ def fine_tune(
     with tensorboard_folder(args.logging_dir):
         trainer = ContrastiveTrainer(
             body,
-            material,
+            contrast,
             args,
             transformers_arguments(args, body, progress=progress),
             judge=judge,
@@ -99,7 +100,7 @@ def fine_tune(
     return FineTuned(
         losses=tuple(trainer.losses),
         evaluations=tuple(_evaluations(state.log_history)),
-        best_step=state.best_global_step if args.load_best_model_at_end else None,
+        best_step=_best_step(state) if args.load_best_model_at_end else None,
     )
 
 
@@ -114,6 +115,14 @@ _READING = (
     BaseModelNotFound,
 )
 """What reading a broken checkpoint raises, in transformers, torch and sentence-transformers."""
+
+
+def _best_step(state: TrainerState) -> int | None:
+    """Give the step whose weights transformers has loaded."""
+    if state.best_model_checkpoint is None:
+        logger.warning("no evaluation found a best checkpoint that is still there; the last step is kept")
+        return None
+    return int(state.best_model_checkpoint.rpartition("-")[2])
 
 
 def _out_of_memory(args: TrainingArguments, steps_done: int) -> str:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from setfuse.runtime import DatasetError, MultiLabelRow, Row
 
+Rows = Sequence[Row] | Sequence[MultiLabelRow]
+
 _SHOWN = 5
 """Contradictions that a warning spells out; a file with thousands should not fill the screen."""
 
@@ -14,7 +16,12 @@ def labels_of(row: Row | MultiLabelRow) -> tuple[str, ...]:
     return (row.label,) if isinstance(row, Row) else row.labels
 
 
-def label_counts(rows: Sequence[Row] | Sequence[MultiLabelRow]) -> dict[str, int]:
+def label_values(rows: Rows) -> list[str] | list[tuple[str, ...]]:
+    """Give the label of each row, or (multi-label) the tuple of its labels."""
+    return [row.label if isinstance(row, Row) else row.labels for row in rows]  # type: ignore[return-value] # rows are of one kind
+
+
+def label_counts(rows: Rows) -> dict[str, int]:
     """Count the rows of each label.
 
     Returns:
@@ -23,7 +30,7 @@ def label_counts(rows: Sequence[Row] | Sequence[MultiLabelRow]) -> dict[str, int
     return dict(sorted(Counter(label for row in rows for label in labels_of(row)).items()))
 
 
-def check_two_of_each(rows: Sequence[Row] | Sequence[MultiLabelRow], needed_by: str) -> None:
+def check_two_of_each(rows: Rows, needed_by: str) -> None:
     """Check that every label occurs at least twice, for losses that compare rows of one label.
 
     Args:
@@ -43,7 +50,7 @@ def check_two_of_each(rows: Sequence[Row] | Sequence[MultiLabelRow], needed_by: 
                 )
 
 
-def contradictions(rows: Sequence[Row] | Sequence[MultiLabelRow]) -> str | None:
+def contradictions(rows: Rows) -> str | None:
     """Find texts that stand in the data more than once, with different labels.
 
     Args:

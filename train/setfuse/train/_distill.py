@@ -14,8 +14,9 @@ from setfuse.runtime import DatasetError, Row, UsageError, new_folder
 
 from ._arguments import TrainingArguments
 from ._base import find_base
-from ._checks import check_evaluation, check_rows
+from ._checks import check_evaluation, check_head_arguments, check_rows
 from ._data import read_single_label, read_unlabelled
+from ._head_settings import HeadSettings
 from ._metrics import MetricOf
 from ._pairs import Pairs, make_pairs
 from ._ranges import SamplingStrategy, full_name
@@ -23,6 +24,7 @@ from ._result import TrainingResult
 from ._runs import check_output_dir, check_same_run, clear_output_dir, find_step, make_run
 from ._sources import Data
 from ._teacher import Teacher, ask
+from ._train import head_training_of
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -104,10 +106,13 @@ def distill(
     args = args or TrainingArguments()
     if not isinstance(args.loss, str) or full_name(args.loss) not in LOSSES:
         raise UsageError(f"loss: expected one of {', '.join(LOSSES)}, which take similarities, got {args.loss!r}")
+    head = HeadSettings(class_weight=args.class_weight)
+    head_training = head_training_of(args)
+    check_head_arguments(head, head_training)
     taught = read_unlabelled(texts, columns=columns)
     held_out = [] if eval_rows is None else read_single_label(eval_rows, columns=columns)
     pairs = _pair_all(len(taught), args)
-    check_evaluation(args, metric, held_out=bool(held_out))
+    check_evaluation(args, metric, held_out)
     paths = (teacher, texts, eval_rows, base)
     inputs = [Path(path) for path in paths if isinstance(path, str | Path) and Path(path).exists()]
     check_output_dir(args, out=Path(out), inputs=inputs, resume=bool(resume), overwrite=overwrite)
@@ -122,7 +127,7 @@ def distill(
         unknown = sorted(set(lesson.known) - set(lesson.labels))
         if unknown:
             logger.warning("the teacher gives no text the label %s: the student will not know it", ", ".join(unknown))
-        run = make_run(args, rows, folder)
+        run = make_run(args, {"teacher": _name(teacher)}, rows, folder)
         if resume_from is not None:
             check_same_run(resume_from, run)
         from ._recipe import Recipe
@@ -135,6 +140,8 @@ def distill(
             pairs=TaughtPairs(pairs.positive, pairs.negative, lesson.embeddings),
             base_name=_name(base),
             args=args,
+            head=head,
+            head_training=head_training,
             run=run,
             metric=metric,
             metric_kwargs=metric_kwargs or {},

@@ -34,7 +34,8 @@ LABEL_LOSSES = (*MARGIN_LOSSES, "BatchHardSoftMarginTripletLoss", "SupConLoss")
 DISTANCE_LOSSES = (*MARGIN_LOSSES, "BatchHardSoftMarginTripletLoss")
 """Losses that take `distance_metric`."""
 
-DISTANCE_METRICS = ("cosine_distance", "euclidean_distance")
+DISTANCE_METRICS = ("cosine_distance", "euclidean_distance", "eucledian_distance")
+"""By the names on model cards; sentence-transformers spelt one of them so for years."""
 
 SCHEDULERS = (
     "linear",

@@ -1,5 +1,6 @@
 """SetFit's recipe: fine-tune the body on pairs, fit the head on its embeddings, measure, and write it all down."""
 
+import dataclasses
 import importlib.metadata
 import random
 import time
@@ -12,10 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
-from sklearn.linear_model import LogisticRegression
 from transformers import TrainerCallback
 
-from setfuse.runtime import Row
+from setfuse.runtime import MultiLabelRow
 
 from ._arguments import TrainingArguments
 from ._batches import LabelledTexts
@@ -23,17 +23,19 @@ from ._body import load_body
 from ._checkpoint import write_checkpoint
 from ._checks import warn_of_cut_texts
 from ._classify import HeldOut, encode
+from ._contrast import Contrast, items, make_contrast
 from ._contrastive import FineTuned, fine_tune
-from ._data_checks import label_counts
+from ._data_checks import Rows, label_counts, label_values
 from ._drawing import draw_held_out_pairs
-from ._head import fit_head
-from ._losses import make_objective
+from ._head import FittedHead, check_head, fit_head, train_head
+from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
+from ._losses import Objective, OwnLoss, make_objective
 from ._metrics import MetricOf, make_metric
 from ._pairs import Pairs
 from ._reports import check_reports
 from ._result import TrainingResult
 from ._runs import Run, write_run
-from ._trainer import Judge, Material
+from ._trainer import Judge
 
 _LIBRARIES = ("setfuse", "torch", "sentence-transformers", "transformers", "scikit-learn")
 
@@ -48,17 +50,21 @@ class Recipe:
         pairs: Of indices into `rows`.
         base_name: What the card calls the base model.
         args: The hyperparameters.
+        head: Which head.
+        head_training: How a differentiable head is trained.
         run: What the checkpoints of the run belong to.
         metric: Of the classifier on `held_out`.
         metric_kwargs: Further arguments of the metric.
         teacher_name: What the card calls the classifier that labelled the rows; None if people did.
     """
 
-    rows: Sequence[Row]
-    held_out: Sequence[Row]
+    rows: Rows
+    held_out: Rows
     pairs: Pairs
     base_name: str
     args: TrainingArguments
+    head: HeadSettings
+    head_training: HeadTraining
     run: Run
     metric: MetricOf
     metric_kwargs: Mapping[str, Any]
@@ -89,67 +95,82 @@ class Recipe:
             UsageError: The arguments contradict the body or the machine.
         """
         check_reports(self.args.report_to)
+        check_head(self.head, label_values(self.rows))
         with _randomness_of_the_caller():
             torch.manual_seed(self.args.seed)
+            objective = self._objective()
             body = load_body(base, self.args.max_length)
             warn_of_cut_texts(body, self.rows)
             start = time.perf_counter()
             data = _labelled(self.rows)
-            held_out = self._held_out(data)
+            held_out = self._held_out()
+            contrast = make_contrast(body, data, self.pairs, objective, distinct=self.args.distinct_batches)
             tuned = fine_tune(
                 body,
-                self._material(data, self.pairs),
+                contrast,
                 self.args,
-                judge=self._judge(data, held_out),
-                save_rest=lambda body, folder, losses: self._save_step(body, data, folder, losses),
+                judge=self._judge(body, contrast, held_out),
+                save_rest=lambda folder, losses: self._save_step(body, contrast, folder, losses),
                 resume_from=resume_from,
                 callbacks=callbacks,
                 progress=progress,
             )
-            head = self._fit(body, data)
+            head = self._make_head(body, data, progress=progress)
             seconds = time.perf_counter() - start
         metrics = {} if held_out is None else held_out.judge(head, encode(body, held_out.data.texts, progress=progress))
-        result = self._result(out, seconds, tuned, metrics)
+        result = self._result(out, seconds, items(contrast), tuned, metrics)
         write_checkpoint(staging, body, head, self._training(result))
         return result
 
-    def _fit(self, body: SentenceTransformer, data: LabelledTexts) -> LogisticRegression:
-        return fit_head(encode(body, data.texts), data.labels, self.args.class_weight)
+    def _make_head(self, body: SentenceTransformer, data: LabelledTexts, *, progress: bool) -> FittedHead:
+        if self.head.head != DIFFERENTIABLE:
+            return fit_head(encode(body, data.texts), data.labels, self.head)
+        return train_head(body, data.texts, data.labels, self.head, self.head_training, progress=progress)[0]
 
-    def _material(self, data: LabelledTexts, pairs: Pairs) -> Material:
+    def _head_so_far(self, body: SentenceTransformer, data: LabelledTexts) -> FittedHead:
+        """Make a head on the body as it is, and leave the body and the run's random numbers alone."""
+        if self.head.head != DIFFERENTIABLE:
+            return self._make_head(body, data, progress=False)
+        frozen = dataclasses.replace(self.head_training, end_to_end=False, freeze=None)
+        with torch.random.fork_rng():
+            return train_head(body, data.texts, data.labels, self.head, frozen)[0]
+
+    def _objective(self) -> Objective | OwnLoss:
         args = self.args
-        objective = make_objective(
+        return make_objective(
             args.loss, distance_metric=args.distance_metric, margin=args.margin, loss_kwargs=args.loss_kwargs
         )
-        return Material(data, pairs if objective.needs_pairs else None, objective)
 
-    def _held_out(self, data: LabelledTexts) -> HeldOut | None:
+    def _held_out(self) -> HeldOut | None:
         if not self.held_out:
             return None
-        return HeldOut(_labelled(self.held_out), make_metric(self.metric, sorted(set(data.labels)), self.metric_kwargs))
+        metric = make_metric(
+            self.metric,
+            list(label_counts(self.rows)),
+            self.metric_kwargs,
+            multi_label=isinstance(self.rows[0], MultiLabelRow),
+        )
+        return HeldOut(_labelled(self.held_out), metric)
 
-    def _judge(self, data: LabelledTexts, held_out: HeldOut | None) -> Judge | None:
+    def _judge(self, body: SentenceTransformer, contrast: Contrast, held_out: HeldOut | None) -> Judge | None:
         if held_out is None or self.args.eval_strategy == "no":
             return None
-        pairs = draw_held_out_pairs(held_out.data.labels, self.args)
-        return Judge(
-            held_out,
-            self._material(held_out.data, pairs),
-            lambda embeddings: fit_head(embeddings, data.labels, self.args.class_weight),
-        )
+        pairs = None if contrast.pairs is None else draw_held_out_pairs(held_out.data.labels, self.args)
+        return Judge(held_out, contrast.with_data(held_out.data, pairs), lambda: self._head_so_far(body, contrast.data))
 
-    def _save_step(self, body: SentenceTransformer, data: LabelledTexts, folder: Path, losses: Sequence[float]) -> None:
-        tuned = FineTuned(tuple(losses), evaluations=(), best_step=None)
-        head = self._fit(body, data)
-        write_checkpoint(folder, body, head, self._training(self._result(folder, 0.0, tuned, {})))
+    def _save_step(self, body: SentenceTransformer, contrast: Contrast, folder: Path, losses: Sequence[float]) -> None:
+        so_far = self._result(folder, 0.0, items(contrast), FineTuned(tuple(losses), (), None), {})
+        write_checkpoint(folder, body, self._head_so_far(body, contrast.data), self._training(so_far))
         write_run(folder, self.run, losses)
 
-    def _result(self, out: Path, seconds: float, tuned: FineTuned, metrics: Mapping[str, float]) -> TrainingResult:
+    def _result(
+        self, out: Path, seconds: float, number: int, tuned: FineTuned, metrics: Mapping[str, float]
+    ) -> TrainingResult:
         return TrainingResult(
             checkpoint=out,
             seconds=seconds,
             steps=len(tuned.losses),
-            pairs=len(self.pairs),
+            pairs=number,
             labels=label_counts(self.rows),
             losses=tuned.losses,
             metrics=metrics,
@@ -168,7 +189,8 @@ class Recipe:
             "metrics": dict(result.metrics),
             "evaluations": [dict(found) for found in result.evaluations],
             "best_step": result.best_step,
-            "arguments": self.args.to_json(),
+            # Without folders of this machine: checkpoints and bundles are passed on.
+            "arguments": {name: value for name, value in self.args.to_json().items() if not name.endswith("_dir")},
             "pairs": result.pairs,
             "steps": result.steps,
             "first_loss": result.losses[0],
@@ -178,8 +200,8 @@ class Recipe:
         }
 
 
-def _labelled(rows: Sequence[Row]) -> LabelledTexts:
-    return LabelledTexts([row.text for row in rows], [row.label for row in rows])
+def _labelled(rows: Rows) -> LabelledTexts:
+    return LabelledTexts([row.text for row in rows], label_values(rows))
 
 
 @contextmanager

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from setfuse.runtime import OutputExists, Row, UsageError
+from setfuse.runtime import OutputExists, UsageError
 
 from ._arguments import TrainingArguments
+from ._data_checks import Rows, labels_of
 from ._errors import RunNotResumable
 
 RUN_FILE = "run.json"
@@ -38,16 +39,17 @@ class Run:
     base: str
 
 
-def make_run(args: TrainingArguments, rows: Sequence[Row], base: Path) -> Run:
+def make_run(args: TrainingArguments, head: Mapping[str, Any], rows: Rows, base: Path) -> Run:
     """Describe a run.
 
     Args:
         args: Its hyperparameters.
+        head: Which head it gets.
         rows: Its training rows.
         base: The folder of its base model.
     """
-    arguments = json.loads(json.dumps(args.to_json()))  # tuples become lists, as they come back from a file
-    texts = json.dumps([[row.text, row.label] for row in rows])
+    arguments = json.loads(json.dumps({**args.to_json(), **head}))  # tuples become lists, as they come back from a file
+    texts = json.dumps([[row.text, labels_of(row)] for row in rows])
     return Run(arguments, hashlib.sha256(texts.encode()).hexdigest(), _hash_of_folder(base))
 
 

@@ -1,32 +1,40 @@
 """Training: labelled rows in, checkpoint folder out."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from setfuse.runtime import Row, as_rows, new_folder
+from setfuse.runtime import new_folder
 
 from ._arguments import TrainingArguments
 from ._base import find_base
-from ._checks import check_evaluation, check_rows
+from ._checks import check_evaluation, check_head_arguments, check_rows
+from ._data import read_data
+from ._data_checks import label_values
 from ._drawing import draw_training_pairs
+from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
 from ._metrics import MetricOf
 from ._result import TrainingResult
 from ._runs import check_output_dir, check_same_run, clear_output_dir, find_step, make_run
+from ._sources import Data
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
 
-Rows = str | Path | Iterable[Row | Mapping[str, object]]
-
 
 def train(
-    rows: Rows,
+    rows: Data,
     *,
     base: str | Path,
     out: str | Path,
     args: TrainingArguments | None = None,
-    eval_rows: Rows | None = None,
+    eval_rows: Data | None = None,
+    columns: Mapping[str, str] | None = None,
+    label_names: Sequence[str] | None = None,
+    head: Any = LOGISTIC,
+    head_params: Mapping[str, Any] | None = None,
+    multi_target_strategy: str | None = None,
+    freeze: str | None = None,
     metric: MetricOf = "accuracy",
     metric_kwargs: Mapping[str, Any] | None = None,
     callbacks: Sequence["TrainerCallback"] = (),
@@ -40,13 +48,22 @@ def train(
     `setfuse.train` is told of each log line and each warning.
 
     Args:
-        rows: A JSON lines file, or `Row`s or mappings with `text` and `label`: at least two labels.
+        rows: Labelled texts, in any form that `read_data` takes: a JSON lines, CSV, TSV or Parquet file, a data set of
+            the Hub or of `datasets`, a data frame, `Row`s or mappings. At least two labels; a list of labels a text is
+            multi-label data.
         base: A Hub id such as `BAAI/bge-small-en-v1.5`, or a sentence-transformers folder.
         out: The checkpoint folder to write.
         args: The hyperparameters; None for SetFit's defaults.
         eval_rows: Held-out rows to measure on, in any form that `rows` may have: at the end, and while training if
             `args.eval_strategy` says so. Their labels must be labels of `rows`: a label that was never trained is
             never predicted, so that what it measures is a mistake in the data.
+        columns: What the columns that are not called `text` and `label` stand for: SetFit's `column_mapping`.
+        label_names: The names of the labels 0, 1, 2, ….
+        head: `LogisticRegression`; `differentiable`, which is SetFit's `use_differentiable_head`; or a classifier of
+            scikit-learn's, which is cloned.
+        head_params: Arguments of LogisticRegression, or `temperature`, `bias` and `eps` of the differentiable head.
+        multi_target_strategy: For multi-label data: `one-vs-rest`, `multi-output` or `classifier-chain`.
+        freeze: `body` or `head`: what stays as it is while a differentiable head is trained, as SetFit's `freeze`.
         metric: `accuracy`, `f1`, `precision`, `recall` or `matthews_correlation`, by scikit-learn, or a function of
             the predicted and the given labels that gives a number, or numbers by name. Of two labels, f1, precision
             and recall are those of the second in alphabetical order; of more, the mean over all.
@@ -72,17 +89,31 @@ def train(
         OutOfMemory: A step needs more memory than there is.
     """
     args = args or TrainingArguments()
-    training_rows = as_rows(rows)
-    held_out_rows = as_rows(eval_rows) if eval_rows is not None else []
+    settings = HeadSettings(
+        head=head,
+        head_params=head_params or {},
+        class_weight=args.class_weight,
+        multi_target_strategy=multi_target_strategy,
+    )
+    head_training = head_training_of(args, freeze)
+    check_head_arguments(settings, head_training)
+    training_rows = read_data(rows, columns=columns, label_names=label_names)
+    held_out_rows = read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
     check_rows(training_rows, held_out_rows, args)
-    check_evaluation(args, metric, held_out=bool(held_out_rows))
+    check_evaluation(args, metric, held_out_rows)
     inputs = [Path(path) for path in (rows, eval_rows, base) if isinstance(path, str | Path) and Path(path).exists()]
     check_output_dir(args, out=Path(out), inputs=inputs, resume=bool(resume), overwrite=overwrite)
     resume_from = find_step(resume, args.output_dir) if resume else None
-    pairs = draw_training_pairs([row.label for row in training_rows], args)
+    pairs = draw_training_pairs(label_values(training_rows), args)
     with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
         folder = find_base(base)
-        run = make_run(args, training_rows, folder)
+        chosen = {
+            "head": head if isinstance(head, str) else repr(head),
+            "head_params": settings.head_params,
+            "multi_target_strategy": multi_target_strategy,
+            "freeze": freeze,
+        }
+        run = make_run(args, chosen, training_rows, folder)
         if resume_from is not None:
             check_same_run(resume_from, run)
         # Seconds of importing torch, after all that can be refused without it.
@@ -97,6 +128,8 @@ def train(
             # A folder's name, not its path: checkpoints and bundles are passed on.
             base_name=Path(base).absolute().name if Path(base).is_dir() else str(base),
             args=args,
+            head=settings,
+            head_training=head_training,
             run=run,
             metric=metric,
             metric_kwargs=metric_kwargs or {},
@@ -104,3 +137,20 @@ def train(
         return recipe.follow(
             folder, staging, Path(out), resume_from=resume_from, callbacks=callbacks, progress=progress
         )
+
+
+def head_training_of(args: TrainingArguments, freeze: str | None = None) -> HeadTraining:
+    """Take from the hyperparameters those of a differentiable head.
+
+    Raises:
+        UsageError: They contradict each other.
+    """
+    return HeadTraining(
+        batch_size=args.classifier_batch_size,
+        num_epochs=args.classifier_num_epochs,
+        body_learning_rate=args.body_classifier_learning_rate,
+        head_learning_rate=args.head_learning_rate,
+        l2_weight=args.l2_weight or 0.0,
+        end_to_end=args.end_to_end,
+        freeze=freeze,
+    )

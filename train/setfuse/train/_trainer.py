@@ -1,14 +1,18 @@
 """transformers' Trainer, on the distinct texts of a batch: its schedules, accumulation, callbacks and reports."""
 
+import contextlib
+import itertools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.torch
 import torch
+from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import DataLoader
@@ -20,37 +24,23 @@ from transformers.trainer_utils import rotate_checkpoints
 from setfuse.runtime import UsageError, new_folder
 
 from ._arguments import TrainingArguments
-from ._batches import Batch, Indices, LabelledTexts, Order, label_batch, pair_batch
+from ._batches import Batch
 from ._body import load_body
 from ._callbacks import ProgressBar
 from ._classify import HeldOut, encode
-from ._embedding import embed
+from ._contrast import Contrast, held_out_order, items, training_order
 from ._errors import RunNotSaved, TrainingDiverged
-from ._losses import Objective
-from ._pairs import Pairs, batches
+from ._head import FittedHead
 from ._ranges import EMBEDDING_LOSS
 from ._runs import step_folders
 
+_LOSS_FILE = "loss.safetensors"
+
+_WRITING = (OSError, SafetensorError, RuntimeError)
+"""What a full disk raises, in Python, safetensors and torch."""
+
 MAX_GRAD_NORM = 1.0
 """transformers' default, which SetFit uses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What the contrastive phase trains on.
-
-    Attributes:
-        data: Texts and labels.
-        pairs: Of indices into `data`; None for a loss on labels.
-        objective: The loss.
-    """
-
-    data: LabelledTexts
-    pairs: Pairs | None
-    objective: Objective
-
-    def __len__(self) -> int:
-        return len(self.data) if self.pairs is None else len(self.pairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +49,13 @@ class Judge:
 
     Attributes:
         held_out: The rows and the classifier's metric.
-        material: The same rows for the contrastive loss.
-        fit: Fits a head to embeddings of the training texts.
+        contrast: The same rows and the contrastive loss.
+        fit: Makes a head on the body as it is.
     """
 
     held_out: HeldOut
-    material: Material
-    fit: Callable[[np.ndarray[Any, Any]], Any]
+    contrast: Contrast
+    fit: Callable[[], FittedHead]
 
 
 def transformers_arguments(
@@ -131,11 +121,11 @@ class ContrastiveTrainer(Trainer):
 
     Args:
         body: Trained in place.
-        material: What on.
+        contrast: What on.
         args: The hyperparameters.
         arguments: The same in transformers' words.
         judge: How to evaluate it on the way; None for not at all.
-        save_rest: Writes into a checkpoint what is not the trainer's own, given the losses so far.
+        save_rest: Writes into a checkpoint what is not the trainer's own, given its folder and the losses so far.
         earlier_losses: Of the steps before a checkpoint that the training goes on from.
         callbacks: As transformers has them.
 
@@ -149,19 +139,19 @@ class ContrastiveTrainer(Trainer):
     def __init__(
         self,
         body: SentenceTransformer,
-        material: Material,
+        contrast: Contrast,
         args: TrainingArguments,
         arguments: TransformersArguments,
         *,
         judge: Judge | None,
-        save_rest: Callable[[SentenceTransformer, Path, Sequence[float]], None],
+        save_rest: Callable[[Path, Sequence[float]], None],
         earlier_losses: Sequence[float],
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         self.losses = list(earlier_losses)
         self.began = False
         self._body = body
-        self._material = material
+        self._contrast = contrast
         self._ours = args
         self._folder = Path(args.output_dir).expanduser().absolute()
         self._judge = judge
@@ -171,35 +161,30 @@ class ContrastiveTrainer(Trainer):
         super().__init__(
             model=body,
             args=arguments,
-            train_dataset=range(len(material)),
-            eval_dataset=None if judge is None else range(len(judge.material)),
+            train_dataset=range(items(contrast)),
+            eval_dataset=None if judge is None else range(items(judge.contrast)),
             callbacks=list(callbacks),
         )
-        for folder in missing:
-            folder.rmdir()  # transformers makes them at once; here the first save does
+        with contextlib.suppress(OSError):  # an integration has written there
+            for folder in missing:
+                folder.rmdir()  # transformers makes them at once; here the first save does
         self.remove_callback(PrinterCallback)
         if self.pop_callback(ProgressCallback) is not None:
             self.add_callback(ProgressBar)
 
     def get_train_dataloader(self) -> DataLoader[Batch]:
         """Give the batches of an epoch in SetFit's order."""
-        size, seed = self._ours.embedding_batch_size, self._ours.seed
-        number = len(self._material)
-        order = Order(lambda epoch: batches(number, size, 1, seed + epoch), math.ceil(number / size))
         loader: DataLoader[Batch] = DataLoader(
-            range(number),  # type: ignore[arg-type] # has a length and items: all that a data loader asks for
-            batch_sampler=order,
-            collate_fn=self._batch,
+            range(items(self._contrast)),  # type: ignore[arg-type] # a length and items: all that a data loader asks for
+            batch_sampler=training_order(self._contrast, self._ours),
+            collate_fn=lambda indices: self._contrast.batch(np.asarray(indices, np.int64)),
             pin_memory=self.args.dataloader_pin_memory,
         )
         return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
 
-    def _batch(self, indices: Sequence[int]) -> Batch:
-        material, at = self._material, np.asarray(indices, np.int64)
-        if material.pairs is None:
-            return label_batch(self._body, material.data.texts, material.data.numbers, at)
-        distinct = self._ours.distinct_batches
-        return pair_batch(self._body, material.data.texts, material.pairs, at, distinct=distinct)
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer of all that the loss depends on."""
+        return super().create_optimizer(model or self._contrast.trained)
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -217,8 +202,7 @@ class ContrastiveTrainer(Trainer):
     ) -> torch.Tensor:
         """Take the loss on the embeddings of the texts of a batch."""
         del return_outputs, num_items_in_batch  # transformers' signature
-        embeddings = embed(model, inputs["chunks"], inputs["back"])
-        return self._material.objective.loss(embeddings, inputs["truth"])
+        return self._contrast.loss(model, inputs)
 
     def training_step(
         self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
@@ -229,6 +213,8 @@ class ContrastiveTrainer(Trainer):
             TrainingDiverged: The loss is NaN or infinite.
         """
         self.began = True
+        if not self._micro_losses:  # transformers clears the body's gradients only, not those of the loss's parameters
+            self._contrast.trained.zero_grad()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         value = loss.item()
         if not math.isfinite(value):
@@ -254,32 +240,45 @@ class ContrastiveTrainer(Trainer):
         ignore_keys: Sequence[str] | None = None,
         metric_key_prefix: str = "eval",
     ) -> dict[str, float]:
-        """Measure the contrastive loss and the classifier on the held-out rows, a head being fitted for it."""
+        """Measure the contrastive loss and the classifier on the held-out rows, a head being fitted for it.
+
+        Raises:
+            UsageError: What the best model is chosen by is not among what is measured.
+        """
         del eval_dataset, ignore_keys  # transformers' signature
         judge, began = self._judge, time.perf_counter()
         if judge is None:
             return {}
         embeddings = encode(self._body, judge.held_out.data.texts)
-        head = judge.fit(encode(self._body, self._material.data.texts))
-        found = {EMBEDDING_LOSS: self._loss_on(judge.material, torch.from_numpy(embeddings))}
+        head = judge.fit()
+        found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
         found |= judge.held_out.judge(head, embeddings)
         found["runtime"] = time.perf_counter() - began
+        is_best = self._is_best(found)
         metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
         self.log(metrics)
         self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        if is_best and self.args.load_best_model_at_end:
+            self.control.should_save = True  # transformers saves every save_steps only, whatever is best in between
         return metrics
 
+    def _is_best(self, found: Mapping[str, float]) -> bool:
+        wanted, best = self._ours.metric_for_best_model.removeprefix("eval_"), self.state.best_metric
+        if wanted not in found:
+            raise UsageError(
+                f"metric_for_best_model: expected one of {', '.join(found)}, which are measured, got {wanted!r}"
+            )
+        return best is None or (found[wanted] > best if self._ours.better_is_greater else found[wanted] < best)
+
     @torch.no_grad()
-    def _loss_on(self, material: Material, embeddings: torch.Tensor) -> float:
-        """Give the mean loss over batches in their order, each weighing as much as it has items."""
-        size, number = self._ours.embedding_batch_size, len(material)
-        if self._ours.eval_max_steps != -1:
-            number = min(number, size * self._ours.eval_max_steps)
-        total = 0.0
-        for start in range(0, number, size):
-            at = np.arange(start, min(start + size, number))
-            total += len(at) * _loss_at(material, embeddings, at)
-        return total / number
+    def _loss_on(self, contrast: Contrast, embeddings: torch.Tensor) -> float:
+        """Give the mean loss over batches, each weighing as much as it has items; NaN if there are none."""
+        most = None if self._ours.eval_max_steps == -1 else self._ours.eval_max_steps
+        total, number = 0.0, 0
+        for indices in itertools.islice(held_out_order(contrast, self._ours), most):
+            total += len(indices) * contrast.loss_on(embeddings, indices).item()
+            number += len(indices)
+        return total / number if number else math.nan
 
     def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
         """Write a checkpoint of the run whole or not at all.
@@ -296,12 +295,15 @@ class ContrastiveTrainer(Trainer):
         _keep_callback_states(self)
         try:
             with new_folder(folder, overwrite=True) as staging:
-                self._save_rest(self._body, staging, self.losses)
+                self._save_rest(staging, self.losses)
+                self._save_own_parameters(staging)
                 self._save_optimizer_and_scheduler(str(staging))
                 self._save_scaler(str(staging))
                 self._save_rng_state(str(staging))
                 self.state.save_to_json(str(staging / "trainer_state.json"))
-        except (OSError, SafetensorError, RuntimeError) as error:  # RuntimeError: torch's own writer
+        except _WRITING as error:
+            if should_reduce_batch_size(error):
+                raise
             saved = step_folders(self._folder)
             kept = f"the last whole one is {saved[-1]}" if saved else "there is none before it"
             raise RunNotSaved(
@@ -312,17 +314,26 @@ class ContrastiveTrainer(Trainer):
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         """Take the weights of a checkpoint of the run."""
         del model  # transformers' signature
-        self._body.load_state_dict(load_body(Path(resume_from_checkpoint), None).state_dict())
+        folder = Path(resume_from_checkpoint)
+        self._body.load_state_dict(load_body(folder, None).state_dict())
+        if own := self._own_parameters():
+            saved = safetensors.torch.load_file(folder / _LOSS_FILE)
+            for name, parameter in own.items():
+                parameter.data.copy_(saved[name])
+
+    def _own_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """Give the parameters of the loss that are not the body's."""
+        of_body = {id(parameter) for parameter in self._body.parameters()}
+        named = self._contrast.trained.named_parameters()
+        return {name: parameter for name, parameter in named if id(parameter) not in of_body}
+
+    def _save_own_parameters(self, folder: Path) -> None:
+        if own := self._own_parameters():
+            tensors = {name: parameter.detach().contiguous() for name, parameter in own.items()}
+            safetensors.torch.save_file(tensors, folder / _LOSS_FILE)
 
     def _load_best_model(self) -> None:
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
-
-
-def _loss_at(material: Material, embeddings: torch.Tensor, at: Indices) -> float:
-    if material.pairs is None:
-        return material.objective.loss(embeddings[at], torch.from_numpy(material.data.numbers[at])).item()
-    sides, same = material.pairs.rows_of(at)
-    return material.objective.loss(embeddings, (torch.from_numpy(sides), torch.from_numpy(same))).item()
 
 
 def _keep_callback_states(trainer: Trainer) -> None:

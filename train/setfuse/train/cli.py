@@ -12,16 +12,30 @@ from typing import Any
 from setfuse.runtime import Command, UsageError
 
 from ._arguments import TrainingArguments
+from ._head_settings import DIFFERENTIABLE, LOGISTIC, Freeze, MultiTarget
 from ._metrics import METRICS
 from ._train import train
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA.jsonl", help="labelled texts: one object a line with text and label")
+    parser.add_argument(
+        "data", metavar="DATA", help="labelled texts: a .jsonl, .csv, .tsv or .parquet file, or a Hub data set org/name"
+    )
     parser.add_argument("--base", required=True, metavar="FOLDER_OR_HUB_ID", help="the sentence-transformers model")
     parser.add_argument("--out", required=True, metavar="CHECKPOINT", help="the folder to write")
-    parser.add_argument("--eval", metavar="DATA.jsonl", help="held-out texts to measure on")
+    parser.add_argument("--eval", metavar="DATA", help="held-out texts to measure on")
+    parser.add_argument(
+        "--columns", type=_by_name, metavar="NAME=text,NAME=label", help="columns that are not called text and label"
+    )
+    parser.add_argument("--label-names", type=_list, metavar="NAME,NAME", help="names of the labels 0, 1, 2, …")
     parser.add_argument("--metric", choices=METRICS, default="accuracy", help="what to measure (default: accuracy)")
+    parser.add_argument("--metric-kwargs", type=json.loads, metavar="JSON", help='such as {"average": "micro"}')
+    parser.add_argument("--head", choices=(LOGISTIC, DIFFERENTIABLE), default=LOGISTIC, help="default: %(default)s")
+    parser.add_argument("--head-params", type=json.loads, metavar="JSON", help="arguments of the head, a JSON object")
+    parser.add_argument(
+        "--multi-target-strategy", choices=list(MultiTarget), help="how the head takes texts with several labels"
+    )
+    parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
     parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
     parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
@@ -50,14 +64,22 @@ def _pair_of(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return parse
 
 
+def _list(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _by_name(text: str) -> dict[str, str]:
+    return {name: meaning for name, _, meaning in (part.rpartition("=") for part in text.split(","))}
+
+
 def _weights(text: str) -> str | dict[str, float]:
     if "=" not in text:
         return text
-    return {label: float(weight) for label, _, weight in (part.rpartition("=") for part in text.split(","))}
+    return {label: float(weight) for label, weight in _by_name(text).items()}
 
 
 def _names(text: str) -> str | list[str]:
-    names = text.split(",")
+    names = _list(text)
     return names if len(names) > 1 else text
 
 
@@ -96,7 +118,14 @@ def _train(options: argparse.Namespace) -> None:
             out=options.out,
             args=TrainingArguments(**given),
             eval_rows=options.eval,
+            columns=options.columns,
+            label_names=options.label_names,
+            head=options.head,
+            head_params=options.head_params,
+            multi_target_strategy=options.multi_target_strategy,
+            freeze=options.freeze,
             metric=options.metric,
+            metric_kwargs=options.metric_kwargs,
             resume=options.resume_from or options.resume,
             overwrite=options.overwrite,
             progress=sys.stderr.isatty(),
