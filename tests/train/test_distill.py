@@ -203,6 +203,9 @@ def test_a_teacher_without_a_head_that_can_be_read(teacher: Path, tiny_base: Pat
     for path in teacher.iterdir():
         if path.is_file():
             (other / path.name).write_bytes(path.read_bytes())
+    (other / "head.safetensors").unlink()
+    with pytest.raises(TeacherNotUsable, match=r"cannot read them: .*head.safetensors"):
+        distill(other, TEXTS, base=tiny_base, out=tmp_path / "out")
     (other / "head.json").write_text('{"kind": "SVC"}', encoding="utf-8")
     with pytest.raises(TeacherNotUsable, match="expected a teacher with a LogisticRegression, found SVC; export it"):
         distill(other, TEXTS, base=tiny_base, out=tmp_path / "out")

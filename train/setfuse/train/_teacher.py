@@ -85,23 +85,25 @@ def _read_head(folder: Path) -> Any:
     from safetensors import SafetensorError
     from sklearn.linear_model import LogisticRegression
 
+    head = LogisticRegression()
     try:
         config = json.loads((folder / "head.json").read_text(encoding="utf-8"))
-        tensors = safetensors.numpy.load_file(folder / "head.safetensors")
-        kind, head = config["kind"], LogisticRegression()
+        kind = config["kind"]
         if kind == "LogisticRegression":
+            tensors = safetensors.numpy.load_file(folder / "head.safetensors")
             head.classes_ = np.asarray(config["classes"])
             head.coef_, head.intercept_ = tensors["coef"], tensors["intercept"]
-            return head
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise TeacherNotUsable(
             f"{folder}: expected a checkpoint with head.json and head.safetensors, cannot read them: {error}; "
             "train one, or export it and pass setfuse.runtime.Classifier.load(bundle) as the teacher"
         ) from error
-    raise TeacherNotUsable(
-        f"{folder}: expected a teacher with a LogisticRegression, found {kind}; "
-        "export it, and pass setfuse.runtime.Classifier.load(bundle) as the teacher"
-    )
+    if kind != "LogisticRegression":
+        raise TeacherNotUsable(
+            f"{folder}: expected a teacher with a LogisticRegression, found {kind}; "
+            "export it, and pass setfuse.runtime.Classifier.load(bundle) as the teacher"
+        )
+    return head
 
 
 def _unit(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
