@@ -21,7 +21,7 @@ from ._metrics import MetricOf
 from ._pairs import Pairs, make_pairs
 from ._ranges import SamplingStrategy, full_name
 from ._result import TrainingResult
-from ._runs import check_output_dir, check_same_run, clear_output_dir, find_step, make_run
+from ._runs import check_output_dir, check_same_run, find_step, make_run
 from ._sources import Data
 from ._teacher import Teacher, ask
 from ._train import head_training_of
@@ -115,8 +115,8 @@ def distill(
     check_evaluation(args, metric, held_out)
     paths = (teacher, texts, eval_rows, base)
     inputs = [Path(path) for path in paths if isinstance(path, str | Path) and Path(path).exists()]
-    check_output_dir(args, out=Path(out), inputs=inputs, resume=bool(resume), overwrite=overwrite)
     resume_from = find_step(resume, args.output_dir) if resume else None
+    check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
     with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
         folder = find_base(base)
         lesson = ask(teacher, taught, progress=progress)
@@ -132,8 +132,6 @@ def distill(
             check_same_run(resume_from, run)
         from ._recipe import Recipe
 
-        if args.save_strategy != "no":
-            clear_output_dir(args.output_dir, keep_steps=bool(resume))
         recipe = Recipe(
             rows=rows,
             held_out=held_out,
