@@ -8,15 +8,18 @@ SETFUSE_SHARED ?= $(abspath $(wildcard ../shared))
 export SETFUSE_SHARED
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak check results format setup clean
+.PHONY: help demo test test-all soak check results format setup clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
 demo: setup ## train, export, classify and compare latency on the data set that ships with the project
 	@TQDM_MININTERVAL=$$(test -t 2 && echo 0.1 || echo 10) $(RUN) -m benchmarks.demo
 
-test: setup ## run the whole test suite
+test: setup ## run the test suite
+	$(RUN) -m pytest -m "not slow"
+
+test-all: setup ## also what needs real weights and minutes
 	$(RUN) -m pytest
 
 soak: setup ## a million short texts through a small model: memory must stay flat; some minutes

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
-from sklearn.linear_model import LogisticRegression
 from transformers import (
     AlbertConfig,
     AutoModel,
@@ -24,6 +23,8 @@ from transformers import (
 )
 
 from setfuse.train._checkpoint import write_checkpoint
+from setfuse.train._head import fit_head
+from setfuse.train._head_settings import HeadSettings
 
 DATA = Path(__file__).parent / "data"
 
@@ -67,6 +68,9 @@ FAMILIES: dict[str, tuple[Any, dict[str, Any]]] = {
 """Small configurations of every family: what each needs besides the sizes that all have."""
 
 
+_DROPOUT_RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
+
+
 def make_body(
     folder: Path,
     *,
@@ -79,6 +83,7 @@ def make_body(
     prompt: str = "",
     include_prompt: bool = True,
     truncate_dim: int | None = None,
+    dropout: float = 0.1,
     seed: int = 0,
 ) -> SentenceTransformer:
     """Save a small encoder with random weights as a sentence-transformers folder, and load it."""
@@ -97,7 +102,8 @@ def make_body(
     if family == "distilbert":
         sizes = {key: value for key, value in sizes.items() if "size" not in key or key == "vocab_size"}
         sizes = {key: value for key, value in sizes.items() if not key.startswith("num_")}
-    config = config_class(**{**sizes, **own})
+    rates = ("dropout", "attention_dropout") if family == "distilbert" else _DROPOUT_RATES
+    config = config_class(**{**sizes, **dict.fromkeys(rates, dropout), **own})
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model: Any = AutoModel.from_config(config)  # type: ignore[no-untyped-call]
@@ -125,7 +131,7 @@ def make_checkpoint(folder: Path, body: SentenceTransformer, labels: Sequence[st
     given = [labels[i % len(labels)] for i in range(len(texts))]
     embeddings = body.encode(texts)
     embeddings = embeddings + rng.normal(scale=0.1, size=embeddings.shape).astype(np.float32)
-    head = LogisticRegression(C=scale, max_iter=1000).fit(embeddings, np.asarray(given))
+    head = fit_head(embeddings, given, HeadSettings(head_params={"C": scale, "max_iter": 1000}))
     training = {
         "base_model": "tests/tiny",
         "rows": {label: given.count(label) for label in labels},

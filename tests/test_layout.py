@@ -66,7 +66,8 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     expected = {
-        "train": "BaseModelNotFound TrainingArguments TrainingDiverged TrainingError TrainingResult train",
+        "train": "BaseModelNotFound OutOfMemory RunNotResumable RunNotSaved TeacherNotUsable TrainingArguments "
+        "TrainingDiverged TrainingError TrainingResult distill get_templated_dataset read_data sample_dataset train",
         "export": "CheckReport CheckedOutput Checkpoint CheckpointError ExportError GraphError GraphInspection "
         "Inspection ParityError Reason UnsupportedCheckpoint check export inspect read_checkpoint "
         "write_packed_graph write_triton_repository",
@@ -76,8 +77,8 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
         "MissingExtra MultiLabelEvaluation MultiLabelRow NoDecisionScores NoProbabilities OutputExists "
         "Overloaded Parity Precision Prediction Row Scores SetfuseError Stats Target Task Tensor "
         "UnsupportedFormat UsageError Variant VariantNotFound WordEffect as_rows evaluate "
-        "evaluate_multi_label find_on_hub naming_hint new_folder push read_multi_label_rows read_rows "
-        "read_texts require_extra",
+        "evaluate_multi_label find_on_hub naming_hint new_folder push read_multi_label_rows read_records "
+        "read_rows read_texts require_extra to_multi_label_row to_row",
     }
     assert done.stdout.split() == expected[stage].split()
 

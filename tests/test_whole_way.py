@@ -85,14 +85,13 @@ GOOD = b'{"text": "a b", "label": "x"}\n{"text": "c", "label": "x"}\n'
     [
         (None, "No such file"),
         (GOOD + b"no json\n", "data.jsonl:3: expected one JSON object"),
-        (GOOD + b'{"label": "y"}\n', 'data.jsonl:3: expected a "text"'),
+        (GOOD + b'{"label": "y"}\n', "data.jsonl:3: expected text and label, found label"),
         (GOOD + b'{"text": " ", "label": "y"}\n', 'data.jsonl:3: expected a "text"'),
-        (GOOD + b'{"text": "d"}\n', 'data.jsonl:3: expected a "label"'),
-        (GOOD + b'{"text": "d", "label": "y"}\n', "data.jsonl:3: expected every label at least twice"),
+        (GOOD + b'{"text": "d"}\n', "data.jsonl:3: expected text and label, found text"),
         (GOOD, "data.jsonl:1: expected rows of at least two labels"),
         (GOOD + b'{"text": "caf\xe9", "label": "y"}\n', "data.jsonl:3: expected UTF-8, found byte 0xe9"),
     ],
-    ids=["missing", "not JSON", "no text", "blank text", "no label", "a label once", "one label", "not UTF-8"],
+    ids=["missing", "not JSON", "no text", "blank text", "no label", "one label", "not UTF-8"],
 )
 def test_bad_training_data_is_one_line_and_no_folder(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "data.jsonl"

@@ -1,6 +1,5 @@
 """Every supported head, written as a graph, against the estimator itself and against skl2onnx's own conversion."""
 
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -479,47 +477,6 @@ def test_what_skl2onnx_cannot_convert(tmp_path: Path) -> None:
 
     with pytest.raises(UnsupportedCheckpoint, match="MLPClassifier: skl2onnx cannot convert it with these settings"):
         heads.read(tmp_path, estimator)
-
-
-def stored(folder: Path, coef: np.ndarray, classes: list[str], strategy: str | None) -> Path:
-    """Write a head as ours is."""
-    intercept = np.linspace(-1, 1, len(coef))
-    safetensors.numpy.save_file({"coef": coef, "intercept": intercept}, folder / "head.safetensors")
-    config = {"format_version": 1, "kind": "LogisticRegression", "classes": classes, "multi_target_strategy": strategy}
-    (folder / "head.json").write_text(json.dumps(config), encoding="utf-8")
-    return folder
-
-
-def test_our_own_head_comes_before_a_pickle(tmp_path: Path) -> None:
-    (tmp_path / "model_head.pkl").write_bytes(b"not looked into")
-    coef = np.random.default_rng(0).normal(size=(3, WIDTH))
-
-    head = read_head(stored(tmp_path, coef, ["x", "y", "z"], None))
-
-    logits = TEXTS.astype(np.float64) @ coef.T + np.linspace(-1, 1, 3)
-    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    assert (head.kind, head.classes, head.multi_label) == ("LogisticRegression", ("x", "y", "z"), False)
-    assert_alike(HeadGraph(head), expected)
-
-
-@pytest.mark.parametrize("strategy", ["one-vs-rest", "multi-output"])
-@pytest.mark.parametrize("labels", [2, 3])
-def test_our_own_head_of_several_labels(tmp_path: Path, strategy: str, labels: int) -> None:
-    coef = np.random.default_rng(0).normal(size=(labels, WIDTH))
-
-    head = read_head(stored(tmp_path, coef, ["x", "y", "z"][:labels], strategy))
-
-    expected = 1 / (1 + np.exp(-(TEXTS.astype(np.float64) @ coef.T + np.linspace(-1, 1, labels))))
-    assert (head.multi_label, head.classes) == (True, ("x", "y", "z")[:labels])
-    np.testing.assert_allclose(head.answer(TEXTS), expected, rtol=0, atol=1e-12)
-    assert_alike(HeadGraph(head), expected)
-
-
-def test_an_unknown_strategy_is_refused_by_name(tmp_path: Path) -> None:
-    stored(tmp_path, np.ones((2, WIDTH)), ["x", "y"], "classifier-chain")
-
-    with pytest.raises(UnsupportedCheckpoint, match=r"one-vs-rest, multi-output; found .* with 'classifier-chain'"):
-        read_head(tmp_path)
 
 
 def test_the_table_lists_what_the_tests_cover() -> None:

@@ -1,32 +1,29 @@
-"""The contrastive phase, against sentence-transformers' own loss and transformers' own schedule."""
+"""The contrastive phase, against sentence-transformers' own losses and transformers' own schedules."""
 
+import json
+import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
-from transformers import get_linear_schedule_with_warmup
+from transformers import get_scheduler
 
-from setfuse.train import TrainingArguments, TrainingDiverged
-from setfuse.train._contrastive import CHUNK, _pair_loss, fine_tune, learning_rate
+from setfuse.runtime import UsageError
+from setfuse.train import OutOfMemory, TrainingArguments, TrainingDiverged
+from setfuse.train import _contrast as contrast_module
+from setfuse.train._batches import pair_batch
+from setfuse.train._embedding import CHUNK
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
+from tests.train.recording import AtStep, Recorder, contrasted, tune
 
 ROWS = [text for text in TEXTS if text] * 3
 LABELS = ["a", "b", "c"] * 11
-
-
-@pytest.fixture
-def body(tiny_base: Path) -> SentenceTransformer:
-    """A body without dropout, whose every number is then decided by its inputs."""
-    model = SentenceTransformer(str(tiny_base), device="cpu")
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    model[0].auto_model.config.attention_probs_dropout_prob = 0.0
-    return model.train()
+FEW, FEW_LABELS = ROWS[:12], ["a"] * 5 + ["b"] * 7  # 86 pairs
 
 
 def gradients(body: SentenceTransformer, loss: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -35,15 +32,18 @@ def gradients(body: SentenceTransformer, loss: torch.Tensor) -> dict[str, torch.
     return {name: value.grad.clone() for name, value in body.named_parameters() if value.grad is not None}
 
 
-def test_distinct_texts_give_the_loss_and_gradient_of_embedding_both_sides(body: SentenceTransformer) -> None:
-    pairs = make_pairs(LABELS, "oversampling")
-    batch = np.arange(64)
-    assert len(np.unique(pairs.rows[batch])) > CHUNK  # more than one chunk, or the test would prove less
+@pytest.mark.parametrize("distinct", [True, False], ids=["distinct texts", "both sides of every pair"])
+def test_loss_and_gradient_are_those_of_embedding_both_sides(body: SentenceTransformer, distinct: bool) -> None:
+    contrast = contrasted(body, ROWS, LABELS, TrainingArguments(distinct_batches=distinct))
+    assert contrast.pairs is not None
+    indices = np.arange(64)
+    rows, same = contrast.pairs.rows_of(indices)
+    assert len(np.unique(rows)) > CHUNK  # more than one chunk, or the test would prove less
 
-    ours = _pair_loss(body, CosineSimilarityLoss(body), ROWS, pairs, batch)
+    ours = contrast.loss(body, contrast.batch(indices))
     our_gradients = gradients(body, ours)
-    sides = [body.preprocess([ROWS[row] for row in pairs.rows[batch, side]]) for side in (0, 1)]
-    theirs = CosineSimilarityLoss(body)(sides, torch.from_numpy(pairs.same[batch]))
+    sides = [body.preprocess([ROWS[row] for row in rows[:, side]]) for side in (0, 1)]
+    theirs = CosineSimilarityLoss(body)(sides, torch.from_numpy(same))
     their_gradients = gradients(body, theirs)
 
     # float32 sums in another order
@@ -53,47 +53,170 @@ def test_distinct_texts_give_the_loss_and_gradient_of_embedding_both_sides(body:
         torch.testing.assert_close(our_gradients[name], gradient, rtol=1e-3, atol=1e-6, msg=name)
 
 
-@pytest.mark.parametrize(("steps", "warmup"), [(70, 0.1), (10, 0.0), (7, 0.5), (1, 0.1), (5, 1.0)])
-def test_learning_rates_are_those_of_transformers(steps: int, warmup: float) -> None:
+def test_a_batch_of_distinct_texts_embeds_each_once(body: SentenceTransformer) -> None:
+    pairs = make_pairs(LABELS, "oversampling")
+    rows, _ = pairs.rows_of(np.arange(64))
+
+    batch = pair_batch(body, ROWS, pairs, np.arange(64), distinct=True)
+    both = pair_batch(body, ROWS, pairs, np.arange(64), distinct=False)
+
+    assert sum(len(chunk["input_ids"]) for chunk in batch["chunks"]) == len(np.unique(rows))
+    assert [len(chunk["input_ids"]) for chunk in both["chunks"]] == [64, 64]
+
+
+def test_both_kinds_of_batches_give_the_same_training(base_without_dropout: Path) -> None:
+    runs = [
+        tune(SentenceTransformer(str(base_without_dropout), device="cpu"), FEW, FEW_LABELS, distinct_batches=distinct)
+        for distinct in (True, False)
+    ]
+
+    assert runs[0].losses == pytest.approx(runs[1].losses, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "warmup"),
+    [("linear", 0.1), ("linear", 0.0), ("linear", 1.0), ("cosine", 0.3), ("constant_with_warmup", 0.5)]
+    + [(name, 0.2) for name in ("constant", "polynomial", "inverse_sqrt", "cosine_with_restarts")],
+)
+def test_learning_rates_are_those_of_transformers(body: SentenceTransformer, schedule: str, warmup: float) -> None:
+    recorder = Recorder()
+    steps = len(
+        tune(
+            body,
+            FEW,
+            FEW_LABELS,
+            [recorder],
+            body_learning_rate=3e-5,
+            warmup_proportion=warmup,
+            lr_scheduler_type=schedule,
+            logging_steps=1,
+        ).losses
+    )
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=3e-5)
-    schedule = get_linear_schedule_with_warmup(optimizer, int(np.ceil(steps * warmup)), steps)
+    rates = get_scheduler(schedule, optimizer, int(np.ceil(steps * warmup)), steps)
     expected = []
     for _ in range(steps):
-        expected.append(schedule.get_last_lr()[0])
+        expected.append(rates.get_last_lr()[0])
         optimizer.step()
-        schedule.step()
+        rates.step()
 
-    assert [learning_rate(step, steps, 3e-5, warmup) for step in range(steps)] == pytest.approx(expected, rel=1e-12)
+    assert steps == 6
+    assert recorder.of_steps("learning_rate") == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_cards_batches_and_learning_rates_are_those_that_setfit_had(
+    shared: Path, body: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    golden = json.loads((shared / "card" / "golden.json").read_text(encoding="utf-8"))
+    lines = (shared / "card" / "train.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    seen: list[int] = []
+
+    def recorded(*args: Any, **kwargs: Any) -> Any:
+        seen.extend(args[3].tolist())
+        return pair_batch(*args, **kwargs)
+
+    monkeypatch.setattr(contrast_module, "pair_batch", recorded)
+    recorder = Recorder()
+    texts, labels = [row["text"] for row in rows], [row["label"] for row in rows]
+    tune(body, texts, labels, [recorder], batch_size=32, num_epochs=10, logging_steps=1)
+
+    assert seen == [index for epoch in golden["epoch_permutations"] for index in epoch]
+    assert recorder.of_steps("learning_rate") == pytest.approx(golden["learning_rates"], rel=1e-9)
 
 
 def test_training_brings_texts_of_one_label_together(body: SentenceTransformer) -> None:
     texts = [f"{word} parcel {number}" for word in ("late", "refund") for number in range(6)]
     labels = ["late"] * 6 + ["refund"] * 6
-    args = TrainingArguments(num_epochs=8, body_learning_rate=1e-3)
 
-    steps = fine_tune(body, texts, make_pairs(labels, "oversampling"), args, progress=False)
+    losses = tune(body, texts, labels, num_epochs=8, body_learning_rate=1e-3).losses
 
-    losses = [step.loss for step in steps]
     assert np.mean(losses[-5:]) < 0.2 * np.mean(losses[:5])
     assert not body.training
 
 
 @pytest.mark.parametrize(
     ("settings", "steps"),
-    [({"max_steps": 3}, 3), ({"max_steps": 40}, 40), ({"num_epochs": 2}, 10), ({"num_epochs": 2, "batch_size": 50}, 4)],
-    ids=["fewer than an epoch", "more than an epoch", "epochs", "a short last batch"],
+    [
+        ({"max_steps": 3}, 3),
+        ({"max_steps": 40}, 40),
+        ({"num_epochs": 2}, 10),
+        ({"num_epochs": (2, 9), "batch_size": (50, 3)}, 4),
+        ({"num_epochs": 2, "gradient_accumulation_steps": 2}, 6),
+    ],
+    ids=["fewer than an epoch", "more than an epoch", "epochs", "a short last batch", "accumulation"],
 )
-def test_number_of_steps(body: SentenceTransformer, settings: dict[str, int], steps: int) -> None:
-    pairs = make_pairs(["a"] * 5 + ["b"] * 7, "oversampling")
-    assert len(pairs) == 86
-    args = TrainingArguments(**{"batch_size": -(-len(pairs) // 5), **settings})
+def test_number_of_steps(body: SentenceTransformer, settings: dict[str, Any], steps: int) -> None:
+    pairs = len(make_pairs(FEW_LABELS, "oversampling"))
+    assert pairs == 86
 
-    assert len(fine_tune(body, ROWS[:12], pairs, args, progress=False)) == steps
+    assert len(tune(body, FEW, FEW_LABELS, **{"batch_size": -(-pairs // 5), **settings}).losses) == steps
 
 
-def test_a_loss_that_is_no_number_stops_the_training(body: SentenceTransformer) -> None:
-    with torch.no_grad():
-        next(body.parameters()).fill_(float("nan"))
+def test_accumulated_batches_are_one_big_batch(base_without_dropout: Path) -> None:
+    def losses(**given: int) -> tuple[float, ...]:
+        body = SentenceTransformer(str(base_without_dropout), device="cpu")
+        return tune(body, FEW, FEW_LABELS, max_steps=5, body_learning_rate=1e-3, **given).losses
 
-    with pytest.raises(TrainingDiverged, match=r"step 1 of .*found nan"):
-        fine_tune(body, ROWS[:4], make_pairs(["a", "a", "b", "b"], "oversampling"), TrainingArguments(), progress=False)
+    assert losses(batch_size=4, gradient_accumulation_steps=4) == pytest.approx(losses(batch_size=16), rel=1e-4)
+
+
+def test_weight_decay_is_the_optimizers(base_without_dropout: Path) -> None:
+    def weights(l2_weight: float | None) -> torch.Tensor:
+        body = SentenceTransformer(str(base_without_dropout), device="cpu")
+        tune(body, FEW, FEW_LABELS, max_steps=3, body_learning_rate=1e-3, l2_weight=l2_weight)
+        return torch.cat([value.flatten() for value in body.state_dict().values() if value.is_floating_point()])
+
+    none = weights(None)
+    assert torch.equal(none, weights(0.0))
+    assert weights(10.0).norm() < none.norm()
+
+
+def test_bfloat16_is_for_the_training_only(base_without_dropout: Path) -> None:
+    bodies = [SentenceTransformer(str(base_without_dropout), device="cpu") for _ in range(2)]
+    exact, rounded = (
+        tune(body, FEW, FEW_LABELS, max_steps=3, bf16=bf16).losses
+        for body, bf16 in zip(bodies, (False, True), strict=True)
+    )
+
+    assert exact != rounded
+    assert rounded == pytest.approx(exact, rel=0.05)  # 8 bits of mantissa
+    assert {value.dtype for value in bodies[1].state_dict().values()} <= {torch.float32, torch.int64}
+    float32 = SentenceTransformer(modules=list(bodies[1]), device="cpu").encode(FEW)
+    np.testing.assert_array_equal(bodies[1].encode(FEW), float32)
+
+
+def test_float16_without_a_gpu_is_refused(body: SentenceTransformer) -> None:
+    with pytest.raises(UsageError, match=r"^use_amp: expected a GPU for float16 arithmetic, found none"):
+        tune(body, FEW, FEW_LABELS, use_amp=True)
+
+
+def test_the_seed_decides_the_order_of_the_batches(base_without_dropout: Path) -> None:
+    first, again, other = (
+        tune(SentenceTransformer(str(base_without_dropout), device="cpu"), FEW, FEW_LABELS, seed=seed).losses
+        for seed in (1, 1, 2)
+    )
+
+    assert first == again
+    assert first != other
+
+
+def test_a_loss_that_is_no_number_stops_the_training_before_it_reaches_the_weights(body: SentenceTransformer) -> None:
+    def spoil() -> None:
+        with torch.no_grad():
+            next(body.parameters()).fill_(float("nan"))
+
+    with pytest.raises(TrainingDiverged, match=r"step 3 of 6: expected a finite loss, found nan; lower body_learning"):
+        tune(body, FEW, FEW_LABELS, [AtStep(2, spoil)])
+
+
+def test_running_out_of_memory_says_which_batch_size_was_tried(
+    body: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_much(*_: Any) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(contrast_module, "embed", too_much)
+    message = "step 1: expected room for a batch_size of 24, ran out of memory; lower batch_size"
+    with pytest.raises(OutOfMemory, match=re.escape(message)):
+        tune(body, FEW, FEW_LABELS, batch_size=24)

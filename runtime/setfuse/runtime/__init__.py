@@ -36,7 +36,17 @@ if TYPE_CHECKING:
     from ._about import About
     from ._command import Command
     from ._cuda_options import CudaOptions
-    from ._dataset import MultiLabelRow, Row, as_rows, read_multi_label_rows, read_rows, read_texts
+    from ._dataset import (
+        MultiLabelRow,
+        Row,
+        as_rows,
+        read_multi_label_rows,
+        read_records,
+        read_rows,
+        read_texts,
+        to_multi_label_row,
+        to_row,
+    )
     from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
     from ._explain import Explanation, WordEffect
     from ._extras import require_extra
@@ -95,16 +105,20 @@ __all__ = [
     "new_folder",
     "push",
     "read_multi_label_rows",
+    "read_records",
     "read_rows",
     "read_texts",
     "require_extra",
+    "to_multi_label_row",
+    "to_row",
 ]
 
 _LATER = {
     "_about": "About",
     "_command": "Command",
     "_cuda_options": "CudaOptions",
-    "_dataset": "MultiLabelRow Row as_rows read_multi_label_rows read_rows read_texts",
+    "_dataset": "MultiLabelRow Row as_rows read_multi_label_rows read_records read_rows read_texts "
+    "to_multi_label_row to_row",
     "_evaluate": "Evaluation LabelMetrics MultiLabelEvaluation evaluate evaluate_multi_label",
     "_explain": "Explanation WordEffect",
     "_extras": "require_extra",

@@ -56,7 +56,7 @@ def read_rows(path: str | Path) -> list[Row]:
         DatasetError: The file is missing, not UTF-8, not JSON lines, or has no rows; or a row has no usable text or
             label. The message names the file and the line.
     """
-    return _read(Path(path), _row)
+    return _read(Path(path), to_row)
 
 
 def read_multi_label_rows(path: str | Path) -> list[MultiLabelRow]:
@@ -71,7 +71,7 @@ def read_multi_label_rows(path: str | Path) -> list[MultiLabelRow]:
     Raises:
         DatasetError: As `read_rows`; or a row has a single label, or one label twice.
     """
-    return _read(Path(path), _multi_label_row)
+    return _read(Path(path), to_multi_label_row)
 
 
 def read_texts(path: str | Path) -> list[str]:
@@ -106,33 +106,27 @@ def as_rows(rows: str | Path | Iterable[Row | Mapping[str, object]]) -> list[Row
     result = []
     for number, row in enumerate(rows, start=1):
         if isinstance(row, Row):
-            result.append(_row({"text": row.text, "label": row.label}, row.origin or f"row {number}"))
+            result.append(to_row({"text": row.text, "label": row.label}, row.origin or f"row {number}"))
         else:
-            result.append(_row(row, f"row {number}"))
+            result.append(to_row(row, f"row {number}"))
     if not result:
         raise DatasetError("expected at least one labelled text, got none")
     return result
 
 
-_AnyRow = TypeVar("_AnyRow", Row, MultiLabelRow, str)
+def read_records(path: str | Path) -> Iterator[tuple[str, object]]:
+    """Read a JSON lines file value by value, whatever the values are.
 
+    Args:
+        path: A UTF-8 file with one JSON value a line. Blank lines and a byte order mark are ignored.
 
-def _read(path: Path, parse: Callable[[object, str], _AnyRow]) -> list[_AnyRow]:
-    try:
-        data = path.read_bytes()
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise DatasetError(
-            f"{path}: expected a JSON lines file of labelled texts, but it cannot be read: {reason}"
-        ) from error
-    rows = [parse(value, origin) for origin, value in _json_lines(data.removeprefix(b"\xef\xbb\xbf"), path)]
-    if not rows:
-        raise DatasetError(f'{path}: expected at least one line like {{"text": "…", "label": "…"}}, found none')
-    return rows
+    Yields:
+        Where the value stands, as `file.jsonl:17`, and the value.
 
-
-def _json_lines(data: bytes, path: Path) -> Iterator[tuple[str, object]]:
-    for number, line in enumerate(data.split(b"\n"), start=1):
+    Raises:
+        DatasetError: The file is missing, not UTF-8 or not JSON lines.
+    """
+    for number, line in enumerate(_lines(Path(path)), start=1):
         origin = f"{path}:{number}"
         try:
             text = line.decode("utf-8")
@@ -151,7 +145,41 @@ def _json_lines(data: bytes, path: Path) -> Iterator[tuple[str, object]]:
             ) from error
 
 
-def _row(value: object, origin: str) -> Row:
+_AnyRow = TypeVar("_AnyRow", Row, MultiLabelRow, str)
+
+
+def _read(path: Path, parse: Callable[[object, str], _AnyRow]) -> list[_AnyRow]:
+    rows = [parse(value, origin) for origin, value in read_records(path)]
+    if not rows:
+        raise DatasetError(f'{path}: expected at least one line like {{"text": "…", "label": "…"}}, found none')
+    return rows
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(file):
+                yield (line if number else line.removeprefix(b"\xef\xbb\xbf")).removesuffix(b"\n")
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise DatasetError(
+            f"{path}: expected a JSON lines file of labelled texts, but it cannot be read: {reason}"
+        ) from error
+
+
+def to_row(value: object, origin: str) -> Row:
+    """Take one object with a text and a label as a row.
+
+    Args:
+        value: A mapping with `text` and `label`; other keys are ignored.
+        origin: Where it stands, for the row and for error messages.
+
+    Returns:
+        The row.
+
+    Raises:
+        DatasetError: It is no mapping, or has no usable text or label.
+    """
     value, text = _with_text(value, origin)
     label = value.get("label")
     if not _is_label(label):
@@ -161,7 +189,19 @@ def _row(value: object, origin: str) -> Row:
     return Row(text=text, label=without_lone_surrogates(str(label)), origin=origin)
 
 
-def _multi_label_row(value: object, origin: str) -> MultiLabelRow:
+def to_multi_label_row(value: object, origin: str) -> MultiLabelRow:
+    """Take one object with a text and a list of labels as a row.
+
+    Args:
+        value: A mapping with `text` and `label`, a list of different labels; other keys are ignored.
+        origin: Where it stands, for the row and for error messages.
+
+    Returns:
+        The row.
+
+    Raises:
+        DatasetError: It is no mapping, or has no usable text or list of labels.
+    """
     value, text = _with_text(value, origin)
     labels = value.get("label")
     if not isinstance(labels, list) or not all(_is_label(label) for label in labels):

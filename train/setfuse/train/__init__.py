@@ -5,14 +5,34 @@ from setfuse.runtime import require_extra
 require_extra("train", needed_by="setfuse.train")
 
 from ._arguments import TrainingArguments  # noqa: E402 - only once the extra is known to be there
-from ._errors import BaseModelNotFound, TrainingDiverged, TrainingError  # noqa: E402
-from ._train import TrainingResult, train  # noqa: E402
+from ._data import read_data  # noqa: E402
+from ._distill import distill  # noqa: E402
+from ._errors import (  # noqa: E402
+    BaseModelNotFound,
+    OutOfMemory,
+    RunNotResumable,
+    RunNotSaved,
+    TeacherNotUsable,
+    TrainingDiverged,
+    TrainingError,
+)
+from ._few_shot import get_templated_dataset, sample_dataset  # noqa: E402
+from ._result import TrainingResult  # noqa: E402
+from ._train import train  # noqa: E402
 
 __all__ = [
     "BaseModelNotFound",
+    "OutOfMemory",
+    "RunNotResumable",
+    "RunNotSaved",
+    "TeacherNotUsable",
     "TrainingArguments",
     "TrainingDiverged",
     "TrainingError",
     "TrainingResult",
+    "distill",
+    "get_templated_dataset",
+    "read_data",
+    "sample_dataset",
     "train",
 ]

@@ -13,6 +13,9 @@ def checkpoint_card(training: Mapping[str, Any]) -> str:
     """
     examples = "\n".join(f"| `{label}` | {count} |" for label, count in training["rows"].items())
     arguments = "\n".join(f"- {name}: {value}" for name, value in training["arguments"].items())
+    texts = f"{sum(training['rows'].values())} labelled texts"
+    if training.get("teacher"):
+        texts = f"{sum(training['rows'].values())} texts, labelled by {training['teacher']}"
     accuracy = training.get("accuracy")
     evaluation = (
         f"Accuracy on {training['eval_rows']} held-out texts: {accuracy:.4f}" if accuracy is not None else "None."
@@ -30,7 +33,7 @@ library_name: setfuse
 base_model: {json.dumps(training["base_model"])}
 ---
 
-# {training["base_model"]}, fine-tuned on {sum(training["rows"].values())} labelled texts
+# {training["base_model"]}, fine-tuned on {texts}
 
 A few-shot text classifier: the sentence-transformers body was fine-tuned contrastively, then a LogisticRegression was
 fitted on its embeddings ([SetFit](https://arxiv.org/abs/2209.11055)). The body loads in sentence-transformers; body and

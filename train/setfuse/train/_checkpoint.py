@@ -5,26 +5,23 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sentence_transformers import SentenceTransformer
-from sklearn.linear_model import LogisticRegression
 
 from ._card import checkpoint_card
-from ._head import save_head
+from ._head import FittedHead, save_head
 
 
-def write_checkpoint(
-    folder: Path, body: SentenceTransformer, head: LogisticRegression, training: Mapping[str, object]
-) -> None:
+def write_checkpoint(folder: Path, body: SentenceTransformer, head: FittedHead, training: Mapping[str, object]) -> None:
     """Write body, head and what is known of the training into an empty folder.
 
     Args:
         folder: Where to.
         body: Saved as sentence-transformers does.
-        head: Saved as `head.safetensors` and `head.json`.
+        head: Saved as `head.json` and `head.safetensors` or, where it is not linear, `head.onnx`.
         training: Goes to `training.json`, and from there into the bundle's manifest.
     """
     body.save(str(folder), create_model_card=False)
     save_head(head, folder)
-    setfit_config = {"labels": [str(label) for label in head.classes_], "normalize_embeddings": False}
+    setfit_config = {"labels": list(head.labels), "normalize_embeddings": False}
     for name, value in (("config_setfit.json", setfit_config), ("training.json", dict(training))):
         (folder / name).write_text(json.dumps(value, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
     (folder / "README.md").write_text(checkpoint_card(training), encoding="utf-8")

@@ -1,58 +1,52 @@
 """The contrastive phase: fine-tune the body so that texts of one label come to lie together."""
 
-from collections.abc import Sequence
+import pickle
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
-from tqdm import tqdm
+from transformers import TrainerCallback, TrainerState
 
 from ._arguments import TrainingArguments
-from ._errors import TrainingDiverged
-from ._pairs import Pairs, batches
-
-MAX_GRAD_NORM = 1.0
-"""transformers' default, which SetFit uses."""
-
-
-CHUNK = 16
-"""Texts of like length in one forward pass: small enough to pad little, large enough to keep two cores busy."""
+from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted, logger
+from ._contrast import Contrast
+from ._errors import BaseModelNotFound, OutOfMemory, RunNotResumable
+from ._reports import tensorboard_folder
+from ._runs import read_run
+from ._trainer import ContrastiveTrainer, Judge, transformers_arguments
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """What one step of training did.
+class FineTuned:
+    """What the contrastive phase did.
 
     Attributes:
-        loss: Before the step.
-        learning_rate: Of the step.
+        losses: The loss of each step, before it.
+        evaluations: What each evaluation on the way found, and its `step`.
+        best_step: Whose weights the body has, where the best are asked for; None for the last.
     """
 
-    loss: float
-    learning_rate: float
-
-
-def learning_rate(step: int, steps: int, highest: float, warmup_proportion: float) -> float:
-    """Give the rate of a step: it rises from 0 in a straight line, then falls to 0 in another.
-
-    Args:
-        step: 0 for the first.
-        steps: How many there are.
-        highest: The rate at the end of the warm-up.
-        warmup_proportion: Share of the steps in which the rate rises, rounded up to whole steps.
-    """
-    warmup = int(np.ceil(steps * warmup_proportion))
-    if step < warmup:
-        return highest * step / warmup
-    return highest * (steps - step) / max(1, steps - warmup)
+    losses: tuple[float, ...]
+    evaluations: tuple[Mapping[str, float], ...]
+    best_step: int | None
 
 
 def fine_tune(
-    body: SentenceTransformer, texts: Sequence[str], pairs: Pairs, args: TrainingArguments, *, progress: bool
-) -> list[Step]:
-    """Train the body in place on pairs of texts, with SetFit's recipe: AdamW, a linear schedule, clipped gradients.
+    body: SentenceTransformer,
+    contrast: Contrast,
+    args: TrainingArguments,
+    *,
+    judge: Judge | None = None,
+    save_rest: Callable[[Path, Sequence[float]], None],
+    resume_from: Path | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    progress: bool = False,
+) -> FineTuned:
+    """Train the body in place, with SetFit's recipe: AdamW, a linear schedule, clipped gradients.
 
     A batch of pairs names few distinct texts, so each is embedded once a step and the loss is taken on rows of that:
     the same gradient as embedding both sides of every pair, at a fraction of the time; only the dropout masks differ,
@@ -60,79 +54,87 @@ def fine_tune(
 
     Args:
         body: Trained in place.
-        texts: The training texts.
-        pairs: Indices into `texts`.
+        contrast: What on.
         args: The hyperparameters.
+        judge: How to evaluate it on the way, if `args` asks for that.
+        save_rest: Writes into a checkpoint of the run what is not the trainer's own: its folder and the losses
+            so far are given.
+        resume_from: The checkpoint to go on from.
+        callbacks: As transformers has them.
         progress: Show a progress bar on stderr.
-
-    Returns:
-        One entry a step.
 
     Raises:
         TrainingDiverged: The loss became NaN or infinite.
+        OutOfMemory: A step needs more memory than there is.
+        RunNotSaved: A checkpoint of the run cannot be written.
+        RunNotResumable: `resume_from` cannot be read.
+        UsageError: This machine cannot do what `args` asks for.
+        KeyboardInterrupt: Ctrl-C; what was done is saved.
     """
-    size, epochs = args.embedding_batch_size, args.embedding_num_epochs
-    steps = epochs * -(-len(pairs) // size)
-    if args.max_steps != -1:
-        steps = args.max_steps
-        epochs = -(-steps // -(-len(pairs) // size))
-    loss_function = CosineSimilarityLoss(body)
-    optimizer = torch.optim.AdamW(body.parameters(), lr=args.body_embedding_learning_rate, weight_decay=0.0, fused=True)
-    history: list[Step] = []
-    body.train()
-    order = batches(len(pairs), size, epochs, args.seed)
-    with tqdm(total=steps, desc="contrastive steps", disable=not progress) as bar:
-        for step, batch in zip(range(steps), order, strict=False):
-            rate = learning_rate(step, steps, args.body_embedding_learning_rate, args.warmup_proportion)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            loss = _pair_loss(body, loss_function, texts, pairs, batch)
-            value = loss.item()
-            if not np.isfinite(value):
-                raise TrainingDiverged(
-                    f"step {step + 1} of {steps}: expected a finite loss, found {value}; "
-                    f"lower body_learning_rate (now {args.body_embedding_learning_rate})"
-                )
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(body.parameters(), MAX_GRAD_NORM)
-            optimizer.step()
-            history.append(Step(loss=value, learning_rate=rate))
-            bar.update()
-            bar.set_postfix(loss=f"{value:.4f}", refresh=False)
-    body.eval()
-    return history
+    interrupts = StopWhenInterrupted()
+    with tensorboard_folder(args.logging_dir):
+        trainer = ContrastiveTrainer(
+            body,
+            contrast,
+            args,
+            transformers_arguments(args, body, progress=progress),
+            judge=judge,
+            save_rest=save_rest,
+            earlier_losses=[] if resume_from is None else read_run(resume_from)[1],
+            callbacks=[SaveWhenDue(), LogLines(), *callbacks, interrupts],
+        )
+    try:
+        with interrupts.listening():
+            trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
+    except _READING as error:
+        if should_reduce_batch_size(error):
+            raise OutOfMemory(_out_of_memory(args, trainer.state.global_step)) from error
+        if resume_from is None or trainer.began:
+            raise
+        raise RunNotResumable(f"{resume_from}: expected a checkpoint of a run, cannot read it: {error}") from error
+    finally:
+        # Mixed precision wraps the body's forward; what comes next is float32.
+        trainer.accelerator.unwrap_model(body, keep_fp32_wrapper=False)
+        body.eval()
+    state = trainer.state
+    return FineTuned(
+        losses=tuple(trainer.losses),
+        evaluations=tuple(_evaluations(state.log_history)),
+        best_step=_best_step(state) if args.load_best_model_at_end else None,
+    )
 
 
-def _pair_loss(
-    body: SentenceTransformer,
-    loss_function: CosineSimilarityLoss,
-    texts: Sequence[str],
-    pairs: Pairs,
-    batch: np.ndarray[tuple[int], np.dtype[np.int64]],
-) -> torch.Tensor:
-    distinct, positions = np.unique(pairs.rows[batch], return_inverse=True)
-    embeddings = _embed(body, [texts[row] for row in distinct])
-    sides = torch.from_numpy(positions.reshape(-1, 2)).to(body.device)
-    targets = torch.from_numpy(pairs.same[batch]).to(body.device)
-    both = [embeddings[sides[:, 0]], embeddings[sides[:, 1]]]
-    loss: torch.Tensor = loss_function.compute_loss_from_embeddings(both, targets)
-    return loss
+_READING = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    SafetensorError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    BaseModelNotFound,
+)
+"""What reading a broken checkpoint raises, in transformers, torch and sentence-transformers."""
 
 
-def _embed(body: SentenceTransformer, texts: Sequence[str]) -> torch.Tensor:
-    """Embed with gradients, texts of like length together: one long text would pad all others to its length.
+def _best_step(state: TrainerState) -> int | None:
+    """Give the step whose weights transformers has loaded."""
+    if state.best_model_checkpoint is None:
+        logger.warning("no evaluation found a best checkpoint that is still there; the last step is kept")
+        return None
+    return int(state.best_model_checkpoint.rpartition("-")[2])
 
-    Returns:
-        float32 (texts, dim), in the order of `texts`.
-    """
-    by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
-    chunks = []
-    for start in range(0, len(by_length), CHUNK):
-        features = body.preprocess([texts[index] for index in by_length[start : start + CHUNK]])
-        for name, value in features.items():
-            if isinstance(value, torch.Tensor):
-                features[name] = value.to(body.device)
-        chunks.append(body(features)["sentence_embedding"])
-    back = torch.from_numpy(np.argsort(by_length)).to(body.device)
-    return torch.cat(chunks)[back]
+
+def _out_of_memory(args: TrainingArguments, steps_done: int) -> str:
+    return (
+        f"step {steps_done + 1}: expected room for a batch_size of {args.embedding_batch_size}, ran out of memory; "
+        "lower batch_size and raise gradient_accumulation_steps "
+        f"(now {args.gradient_accumulation_steps}) as much, or lower max_length"
+    )
+
+
+def _evaluations(history: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, float]]:
+    for entry in history:
+        found = {name.removeprefix("eval_"): value for name, value in entry.items() if name.startswith("eval_")}
+        if found:
+            yield {"step": entry["step"], **found}

@@ -5,7 +5,11 @@ SetfuseError (setfuse.runtime)
 ├── DatasetError (setfuse.runtime)    the rows cannot be trained on
 └── TrainingError
     ├── BaseModelNotFound             the base model is no folder and cannot be had from the Hub
-    └── TrainingDiverged              the loss is no longer a number
+    ├── TrainingDiverged              the loss is no longer a number
+    ├── OutOfMemory                   a step needs more memory than there is
+    ├── RunNotSaved                   a checkpoint of the run cannot be written
+    ├── RunNotResumable               there is no checkpoint of this run to go on with
+    └── TeacherNotUsable              a checkpoint that should teach has no head that can be read here
 """
 
 from setfuse.runtime import SetfuseError
@@ -21,3 +25,19 @@ class BaseModelNotFound(TrainingError):
 
 class TrainingDiverged(TrainingError):
     """The loss is no longer a finite number."""
+
+
+class RunNotResumable(TrainingError):
+    """There is no checkpoint of a run to go on with, or it is of another run."""
+
+
+class RunNotSaved(TrainingError):
+    """A checkpoint of the run could not be written."""
+
+
+class OutOfMemory(TrainingError):
+    """A training step needed more memory than there is."""
+
+
+class TeacherNotUsable(TrainingError):
+    """A checkpoint that should teach has no head, or one that the training stage cannot read."""

@@ -1,6 +1,6 @@
-"""Pairs of texts for contrastive learning, in SetFit's order."""
+"""Pairs of texts for contrastive learning, in SetFit's order, and the order of the batches."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,65 +8,123 @@ import numpy.typing as npt
 
 from setfuse.runtime import DatasetError
 
-from ._arguments import SamplingStrategy
+from ._label_groups import LabelGroups, Labels
+from ._pair_order import PairOrder, found_pairs, listed_pairs
+from ._permutation import Permutation
+from ._ranges import SamplingStrategy
 
-MAX_ROWS = 5000
-"""SetFit's order is one permutation of all n(n+1)/2 pairs; beyond this it would take more than a gigabyte."""
+SETFIT_ORDER_ROWS = 4000
+"""Up to so many rows the order is SetFit's: one shuffle of all n(n+1)/2 pairs, 96 MB while it is made, 32 MB after."""
 
-_SETFIT_PAIR_SEED = 42
+SETFIT_ORDER_PAIRS = SETFIT_ORDER_ROWS * (SETFIT_ORDER_ROWS + 1)
+"""Up to so many pairs the batches' order is transformers'. `SETFIT_ORDER_ROWS` rows give no more by oversampling."""
+
+SETFIT_PAIR_SEED = 42
 """SetFit shuffles the pairs with this seed whatever the training's own seed is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pairs:
-    """Pairs of rows and whether their labels are the same.
+class Drawn:
+    """What is drawn from the pairs of one kind.
 
     Attributes:
-        rows: int64 (pairs, 2), indices of the two rows of each pair.
-        same: float32 (pairs,), 1 where the two have the same label, else 0.
+        order: All different pairs of the kind.
+        different: Only the first so many of them are used.
+        wanted: How many are drawn; past `different` they are repeated from the start.
     """
 
-    rows: npt.NDArray[np.int64]
-    same: npt.NDArray[np.float32]
+    order: PairOrder
+    different: int
+    wanted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Pairs of rows and whether their labels are the same; each is looked up when it is asked for.
+
+    Positive and negative pairs take turns; what is left of the more numerous kind comes last.
+
+    Attributes:
+        positive: The pairs with a label in common.
+        negative: The pairs without.
+    """
+
+    positive: Drawn
+    negative: Drawn
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.positive.wanted + self.negative.wanted
+
+    def rows_of(self, indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float32]]:
+        """Look pairs up.
+
+        Args:
+            indices: int64 (n,), each from 0 to `len(self) - 1`.
+
+        Returns:
+            The two rows of each pair, int64 (n, 2), the second never before the first; and whether the two have a
+            label in common, float32 (n,), 1 or 0.
+        """
+        turns = min(self.positive.wanted, self.negative.wanted)
+        in_turn = indices < 2 * turns
+        is_positive = np.where(in_turn, indices % 2 == 0, self.positive.wanted > self.negative.wanted)
+        number = np.where(in_turn, indices // 2, indices - turns)
+        rows = np.empty((len(indices), 2), np.int64)
+        for drawn, of_kind in ((self.positive, is_positive), (self.negative, ~is_positive)):
+            if of_kind.any():
+                rows[of_kind] = drawn.order.rows_of(number[of_kind] % drawn.different)
+        return rows, is_positive.astype(np.float32)
 
 
-def make_pairs(labels: Sequence[str], strategy: SamplingStrategy | str, num_iterations: int | None = None) -> Pairs:
+def make_pairs(
+    labels: Labels,
+    strategy: SamplingStrategy | str,
+    num_iterations: int | None = None,
+    *,
+    max_pairs: int | None = None,
+    self_pairs: bool = True,
+    seed: int = SETFIT_PAIR_SEED,
+) -> Pairs:
     """Pair rows as SetFit's `ContrastiveDataset` does, the same pairs in the same order.
 
-    A row is also paired with itself (10 + 10 rows give 220 pairs, not 200), the order of the unique pairs comes from
-    a fixed seed, the scarcer kind is repeated from its start, and positive and negative pairs alternate.
+    A pair is positive if its rows have the same label or, where rows have several, at least one label in common; two
+    rows without any label make a negative pair. A row is also paired with itself (10 + 10 rows give 220 pairs, not
+    200).
+
+    Up to `SETFIT_ORDER_ROWS` rows the pairs are shuffled as SetFit shuffles them. Above, the order is another one,
+    computed pair by pair, and memory grows with the rows alone. Which pairs there are, and how many, is the same in
+    both.
 
     Args:
-        labels: The label of each row.
+        labels: The label of each row or, for multi-label data, a tuple of labels a row.
         strategy: `oversampling` repeats the scarcer kind up to the other's number, `undersampling` cuts the other
             kind, `unique` leaves both as they are.
         num_iterations: If given, that many pairs of each kind a row, whatever the strategy.
+        max_pairs: Use at most half so many different pairs of each kind. Where `max_steps` is given, SetFit sets this
+            to `max_steps` times the batch size.
+        self_pairs: Whether a row is paired with itself, as SetFit has it.
+        seed: Of the shuffle, from 0 to 2^32 - 1.
 
     Returns:
         At least one pair.
 
     Raises:
-        DatasetError: There are more rows than `MAX_ROWS`.
+        DatasetError: Pairs of a kind are wanted, and the rows make none.
     """
-    if len(labels) > MAX_ROWS:
-        raise DatasetError(
-            f"expected at most {MAX_ROWS} training rows, found {len(labels)}: contrastive pairs grow with the square "
-            "of the rows; train on a sample, a few dozen rows a label are enough"
-        )
-    first, second = np.triu_indices(len(labels))
-    order = np.random.RandomState(_SETFIT_PAIR_SEED).permutation(len(first))
-    rows = np.stack([first[order], second[order]], axis=1)
-    numbers = np.unique(np.asarray(labels), return_inverse=True)[1]
-    is_same = numbers[rows[:, 0]] == numbers[rows[:, 1]]
-    positive, negative = rows[is_same], rows[~is_same]
-    wanted = _numbers_wanted(len(labels), len(positive), len(negative), SamplingStrategy(strategy), num_iterations)
-    positive, negative = (
-        np.resize(kind, (number, 2)) for kind, number in zip((positive, negative), wanted, strict=True)
-    )
-    return _alternate(positive, negative)
+    groups = LabelGroups(labels)
+    ordered = listed_pairs if len(labels) <= SETFIT_ORDER_ROWS else found_pairs
+    positive, negative = ordered(groups, seed, self_pairs=self_pairs)
+    most = max(1, max_pairs // 2) if max_pairs is not None else len(positive) + len(negative)
+    different = min(len(positive), most), min(len(negative), most)
+    wanted = _numbers_wanted(len(labels), *different, SamplingStrategy(strategy), num_iterations)
+    wanted_by = strategy if num_iterations is None else "num_iterations"
+    for kind, found, number in zip(("at least one", "no"), different, wanted, strict=True):
+        if not found and (number or not any(wanted)):
+            raise DatasetError(
+                f"{wanted_by} needs pairs of rows with {kind} label in common, and {len(labels)} rows make none; "
+                "add rows, or use the sampling strategy unique"
+            )
+    return Pairs(Drawn(positive, different[0], wanted[0]), Drawn(negative, different[1], wanted[1]))
 
 
 def _numbers_wanted(
@@ -83,16 +141,11 @@ def _numbers_wanted(
             return max(positive, negative), max(positive, negative)
 
 
-def _alternate(positive: npt.NDArray[np.int64], negative: npt.NDArray[np.int64]) -> Pairs:
-    """Take a positive and a negative pair in turn; what is left of the longer kind comes last."""
-    turn = np.concatenate([2 * np.arange(len(positive)), 2 * np.arange(len(negative)) + 1])
-    order = np.argsort(turn)
-    same = np.concatenate([np.ones(len(positive), np.float32), np.zeros(len(negative), np.float32)])
-    return Pairs(rows=np.concatenate([positive, negative])[order], same=same[order])
-
-
 def batches(pairs: int, batch_size: int, epochs: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Give the indices of the pairs of each training step, in the order of transformers' Trainer.
+    """Give the indices of the pairs of each training step.
+
+    The order is that of transformers' Trainer up to `SETFIT_ORDER_PAIRS` pairs, and above a permutation that is
+    computed batch by batch.
 
     Args:
         pairs: How many there are.
@@ -103,10 +156,16 @@ def batches(pairs: int, batch_size: int, epochs: int, seed: int) -> Iterator[npt
     Yields:
         int64 (up to batch_size,), one array a step.
     """
+    for epoch in range(epochs):
+        order = _epoch_order(pairs, seed + epoch)
+        for start in range(0, pairs, batch_size):
+            yield order(np.arange(start, min(start + batch_size, pairs)))
+
+
+def _epoch_order(pairs: int, seed: int) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]:
+    if pairs > SETFIT_ORDER_PAIRS:
+        return Permutation(pairs, (seed,))
     import torch
 
-    for epoch in range(epochs):
-        generator = torch.Generator().manual_seed(seed + epoch)
-        order: npt.NDArray[np.int64] = torch.randperm(pairs, generator=generator).numpy()
-        for start in range(0, pairs, batch_size):
-            yield order[start : start + batch_size]
+    order: npt.NDArray[np.int64] = torch.randperm(pairs, generator=torch.Generator().manual_seed(seed)).numpy()
+    return order.__getitem__

@@ -1,83 +1,77 @@
 """Training: labelled rows in, checkpoint folder out."""
 
-import importlib.metadata
-import time
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from setfuse.runtime import DatasetError, Row, as_rows, new_folder
+from setfuse.runtime import new_folder
 
 from ._arguments import TrainingArguments
 from ._base import find_base
-from ._pairs import make_pairs
+from ._checks import check_evaluation, check_head_arguments, check_rows
+from ._data import read_data
+from ._data_checks import label_values
+from ._drawing import draw_training_pairs
+from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
+from ._metrics import MetricOf
+from ._result import TrainingResult
+from ._runs import check_output_dir, check_same_run, find_step, make_run
+from ._sources import Data
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
-    from sklearn.linear_model import LogisticRegression
-
-Rows = str | Path | Iterable[Row | Mapping[str, object]]
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingResult:
-    """What a training run left behind, and what was measured.
-
-    Attributes:
-        checkpoint: The folder that was written.
-        seconds: Wall time of both phases, in seconds.
-        steps: Steps of the contrastive phase.
-        pairs: Pairs an epoch.
-        labels: How many training rows each label has.
-        losses: The loss of each step.
-        accuracy: On the held-out rows, 0 to 1; None if there were none.
-    """
-
-    checkpoint: Path
-    seconds: float
-    steps: int
-    pairs: int
-    labels: Mapping[str, int]
-    losses: tuple[float, ...]
-    accuracy: float | None
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the result as `json.dump` takes it."""
-        return {
-            "checkpoint": str(self.checkpoint),
-            "seconds": self.seconds,
-            "steps": self.steps,
-            "pairs": self.pairs,
-            "labels": dict(self.labels),
-            "losses": list(self.losses),
-            "accuracy": self.accuracy,
-        }
+    from transformers import TrainerCallback
 
 
 def train(
-    rows: Rows,
+    rows: Data,
     *,
     base: str | Path,
     out: str | Path,
     args: TrainingArguments | None = None,
-    eval_rows: Rows | None = None,
+    eval_rows: Data | None = None,
+    columns: Mapping[str, str] | None = None,
+    label_names: Sequence[str] | None = None,
+    head: Any = LOGISTIC,
+    head_params: Mapping[str, Any] | None = None,
+    multi_target_strategy: str | None = None,
+    freeze: str | None = None,
+    metric: MetricOf = "accuracy",
+    metric_kwargs: Mapping[str, Any] | None = None,
+    callbacks: Sequence["TrainerCallback"] = (),
+    resume: bool | str | Path = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> TrainingResult:
     """Fine-tune a body contrastively on labelled rows, fit the head, and write the checkpoint.
 
-    Two runs with the same rows, arguments, library versions and thread count give the same checkpoint.
+    Two runs with the same rows, arguments, library versions and thread count give the same checkpoint. The logger
+    `setfuse.train` is told of each log line and each warning.
 
     Args:
-        rows: A JSON lines file, or `Row`s or mappings with `text` and `label`: at least two labels, each at least
-            twice.
+        rows: Labelled texts, in any form that `read_data` takes: a JSON lines, CSV, TSV or Parquet file, a data set of
+            the Hub or of `datasets`, a data frame, `Row`s or mappings. At least two labels; a list of labels a text is
+            multi-label data.
         base: A Hub id such as `BAAI/bge-small-en-v1.5`, or a sentence-transformers folder.
         out: The checkpoint folder to write.
         args: The hyperparameters; None for SetFit's defaults.
-        eval_rows: Held-out rows to measure the accuracy on, in any form that `rows` may have.
-        overwrite: Replace an existing folder, whole.
+        eval_rows: Held-out rows to measure on, in any form that `rows` may have: at the end, and while training if
+            `args.eval_strategy` says so. Their labels must be labels of `rows`: a label that was never trained is
+            never predicted, so that what it measures is a mistake in the data.
+        columns: What the columns that are not called `text` and `label` stand for: SetFit's `column_mapping`.
+        label_names: The names of the labels 0, 1, 2, ….
+        head: `LogisticRegression`; `differentiable`, which is SetFit's `use_differentiable_head`; or a classifier of
+            scikit-learn's, which is cloned.
+        head_params: Arguments of LogisticRegression, or `temperature`, `bias` and `eps` of the differentiable head.
+        multi_target_strategy: For multi-label data: `one-vs-rest`, `multi-output` or `classifier-chain`.
+        freeze: `body` or `head`: what stays as it is while a differentiable head is trained, as SetFit's `freeze`.
+        metric: `accuracy`, `f1`, `precision`, `recall` or `matthews_correlation`, by scikit-learn, or a function of
+            the predicted and the given labels that gives a number, or numbers by name. Of two labels, f1, precision
+            and recall are those of the second in alphabetical order; of more, the mean over all.
+        metric_kwargs: Further arguments of the metric, such as `{"average": "micro"}`.
+        callbacks: transformers' `TrainerCallback`s, `EarlyStoppingCallback` among them, in the contrastive phase.
+        resume: Go on from the last checkpoint in `args.output_dir`, or from this checkpoint of a run, as if it had
+            never stopped.
+        overwrite: Replace an existing `out`, whole, and a run that `args.output_dir` holds.
         progress: Show progress bars on stderr.
 
     Returns:
@@ -85,90 +79,76 @@ def train(
 
     Raises:
         DatasetError: The rows cannot be read or cannot be trained on.
+        UsageError: The arguments contradict each other, the rows or the machine.
         BaseModelNotFound: `base` is no folder and cannot be had from the Hub.
-        OutputExists: `out` exists and `overwrite` is false, or it must not be replaced.
+        OutputExists: `out` exists and `overwrite` is false, or it must not be replaced; or `args.output_dir` holds
+            another run.
+        RunNotResumable: There is no checkpoint to go on from, or it is of a run with other arguments, rows or base.
+        RunNotSaved: A checkpoint of the run cannot be written.
         TrainingDiverged: The loss is no longer a number.
+        OutOfMemory: A step needs more memory than there is.
     """
     args = args or TrainingArguments()
-    training_rows = as_rows(rows)
-    held_out = as_rows(eval_rows) if eval_rows is not None else []
-    _check_trainable(training_rows, held_out)
-    pairs = make_pairs([row.label for row in training_rows], args.sampling_strategy, args.num_iterations)
-    keep = [path for path in (rows, eval_rows, base) if isinstance(path, str | Path) and Path(path).exists()]
-    with new_folder(out, overwrite=overwrite, keep=tuple(keep)) as staging:
-        folder = find_base(base)
-        # Seconds of importing torch, after all that can be refused without it.
-        import torch
-
-        from ._body import load_body
-        from ._checkpoint import write_checkpoint
-        from ._contrastive import fine_tune
-        from ._head import fit_head
-
-        texts = [row.text for row in training_rows]
-        labels = [row.label for row in training_rows]
-        with torch.random.fork_rng():
-            torch.manual_seed(args.seed)
-            body = load_body(folder, args.max_length)
-            start = time.perf_counter()
-            steps = fine_tune(body, texts, pairs, args, progress=progress)
-            head = fit_head(_embed(body, texts, progress=False), labels)
-            seconds = time.perf_counter() - start
-        accuracy = _accuracy(body, head, held_out, progress=progress) if held_out else None
-        losses = tuple(step.loss for step in steps)
-        counts = dict(sorted(Counter(labels).items()))
-        training = {
-            # A folder's name, not its path: checkpoints and bundles are passed on.
-            "base_model": Path(base).absolute().name if Path(base).is_dir() else str(base),
-            "rows": counts,
-            "eval_rows": len(held_out),
-            "accuracy": accuracy,
-            "arguments": args.to_json(),
-            "pairs": len(pairs),
-            "steps": len(steps),
-            "first_loss": losses[0],
-            "last_loss": losses[-1],
-            "seconds": seconds,
-            "versions": {
-                name: importlib.metadata.version(name)
-                for name in ("setfuse", "torch", "sentence-transformers", "transformers", "scikit-learn")
-            },
-        }
-        write_checkpoint(staging, body, head, training)
-    return TrainingResult(
-        checkpoint=Path(out),
-        seconds=seconds,
-        steps=len(steps),
-        pairs=len(pairs),
-        labels=counts,
-        losses=losses,
-        accuracy=accuracy,
+    settings = HeadSettings(
+        head=head,
+        head_params=head_params or {},
+        class_weight=args.class_weight,
+        multi_target_strategy=multi_target_strategy,
     )
+    head_training = head_training_of(args, freeze)
+    check_head_arguments(settings, head_training)
+    training_rows = read_data(rows, columns=columns, label_names=label_names)
+    held_out_rows = read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
+    check_rows(training_rows, held_out_rows, args)
+    check_evaluation(args, metric, held_out_rows)
+    inputs = [Path(path) for path in (rows, eval_rows, base) if isinstance(path, str | Path) and Path(path).exists()]
+    resume_from = find_step(resume, args.output_dir) if resume else None
+    check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
+    pairs = draw_training_pairs(label_values(training_rows), args)
+    with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
+        folder = find_base(base)
+        chosen = {
+            "head": head if isinstance(head, str) else repr(head),
+            "head_params": settings.head_params,
+            "multi_target_strategy": multi_target_strategy,
+            "freeze": freeze,
+        }
+        run = make_run(args, chosen, training_rows, folder)
+        if resume_from is not None:
+            check_same_run(resume_from, run)
+        # Seconds of importing torch, after all that can be refused without it.
+        from ._recipe import Recipe
 
-
-def _check_trainable(rows: Sequence[Row], held_out: Sequence[Row]) -> None:
-    counts = Counter(row.label for row in rows)
-    if len(counts) < 2:  # noqa: PLR2004 - one label leaves nothing to tell apart
-        raise DatasetError(
-            f"{rows[0].origin}: expected rows of at least two labels, found only {rows[0].label!r} in {len(rows)} rows"
+        recipe = Recipe(
+            rows=training_rows,
+            held_out=held_out_rows,
+            pairs=pairs,
+            # A folder's name, not its path: checkpoints and bundles are passed on.
+            base_name=Path(base).absolute().name if Path(base).is_dir() else str(base),
+            args=args,
+            head=settings,
+            head_training=head_training,
+            run=run,
+            metric=metric,
+            metric_kwargs=metric_kwargs or {},
         )
-    for row in rows:
-        if counts[row.label] == 1:
-            raise DatasetError(
-                f"{row.origin}: expected every label at least twice, found {row.label!r} once; "
-                "add a text with this label, or correct it if it is misspelt"
-            )
-    for row in held_out:
-        if row.label not in counts:
-            raise DatasetError(
-                f"{row.origin}: expected one of the training labels ({', '.join(sorted(counts))}), found {row.label!r}"
-            )
+        return recipe.follow(
+            folder, staging, Path(out), resume_from=resume_from, callbacks=callbacks, progress=progress
+        )
 
 
-def _embed(body: "SentenceTransformer", texts: Sequence[str], *, progress: bool) -> Any:
-    return body.encode(list(texts), convert_to_numpy=True, show_progress_bar=progress)
+def head_training_of(args: TrainingArguments, freeze: str | None = None) -> HeadTraining:
+    """Take from the hyperparameters those of a differentiable head.
 
-
-def _accuracy(body: "SentenceTransformer", head: "LogisticRegression", rows: Sequence[Row], *, progress: bool) -> float:
-    given = head.predict(_embed(body, [row.text for row in rows], progress=progress))
-    return sum(str(label) == row.label for label, row in zip(given, rows, strict=True)) / len(rows)
+    Raises:
+        UsageError: They contradict each other.
+    """
+    return HeadTraining(
+        batch_size=args.classifier_batch_size,
+        num_epochs=args.classifier_num_epochs,
+        body_learning_rate=args.body_classifier_learning_rate,
+        head_learning_rate=args.head_learning_rate,
+        l2_weight=args.l2_weight or 0.0,
+        end_to_end=args.end_to_end,
+        freeze=freeze,
+    )

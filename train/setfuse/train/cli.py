@@ -3,48 +3,133 @@
 import argparse
 import dataclasses
 import json
+import logging
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
-from setfuse.runtime import Command
+from setfuse.runtime import Command, UsageError
 
-from ._arguments import SamplingStrategy, TrainingArguments
+from ._arguments import TrainingArguments
+from ._head_settings import DIFFERENTIABLE, LOGISTIC, Freeze, MultiTarget
+from ._metrics import METRICS
 from ._train import train
-
-_TYPES = {"body_learning_rate": float, "warmup_proportion": float, "sampling_strategy": str}
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("data", metavar="DATA.jsonl", help="labelled texts: one object a line with text and label")
+    parser.add_argument(
+        "data", metavar="DATA", help="labelled texts: a .jsonl, .csv, .tsv or .parquet file, or a Hub data set org/name"
+    )
     parser.add_argument("--base", required=True, metavar="FOLDER_OR_HUB_ID", help="the sentence-transformers model")
     parser.add_argument("--out", required=True, metavar="CHECKPOINT", help="the folder to write")
-    parser.add_argument("--eval", metavar="DATA.jsonl", help="held-out texts to measure the accuracy on")
-    parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, if it exists")
+    parser.add_argument("--eval", metavar="DATA", help="held-out texts to measure on")
+    parser.add_argument(
+        "--columns", type=_by_name, metavar="NAME=text,NAME=label", help="columns that are not called text and label"
+    )
+    parser.add_argument("--label-names", type=_list, metavar="NAME,NAME", help="names of the labels 0, 1, 2, …")
+    parser.add_argument("--metric", choices=METRICS, default="accuracy", help="what to measure (default: accuracy)")
+    parser.add_argument("--metric-kwargs", type=json.loads, metavar="JSON", help='such as {"average": "micro"}')
+    parser.add_argument("--head", choices=(LOGISTIC, DIFFERENTIABLE), default=LOGISTIC, help="default: %(default)s")
+    parser.add_argument("--head-params", type=json.loads, metavar="JSON", help="arguments of the head, a JSON object")
+    parser.add_argument(
+        "--multi-target-strategy", choices=list(MultiTarget), help="how the head takes texts with several labels"
+    )
+    parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
+    parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
+    parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
     parser.add_argument("--json", action="store_true", help="one JSON document: checkpoint, seconds, accuracy, …")
-    group = parser.add_argument_group("hyperparameters", "SetFit's names and defaults")
+    group = parser.add_argument_group(
+        "hyperparameters", "SetFit's names and defaults; A,B is a value for the contrastive phase, one for the head"
+    )
     for field in dataclasses.fields(TrainingArguments):
-        # A pair's second value is for a differentiable head; on the command line the first is all there is.
-        default = field.default[0] if isinstance(field.default, tuple) else field.default
-        group.add_argument(
-            f"--{field.name.replace('_', '-')}",
-            type=_TYPES.get(field.name, int),
-            choices=list(SamplingStrategy) if field.name == "sampling_strategy" else None,
-            metavar=None if field.name == "sampling_strategy" else "N",
-            help=f"{field.metadata['help']} (default: {default})",
-        )
+        flag = f"--{field.name.replace('_', '-')}"
+        default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
+        text = field.metadata["help"] if default is None else f"{field.metadata['help']} (default: {default})"
+        if isinstance(field.default, bool) or field.name == "greater_is_better":
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            continue
+        choices = field.metadata.get("choices")
+        metavar = None if choices else _METAVARS.get(field.name, "N")
+        group.add_argument(flag, type=_TYPES.get(field.name, int), choices=choices, metavar=metavar, help=text)
+
+
+def _pair_of(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        values = tuple(kind(part) for part in text.split(","))
+        return values if len(values) > 1 else values[0]
+
+    parse.__name__ = f"{kind.__name__} or pair"  # argparse names it in its message
+    return parse
+
+
+def _list(text: str) -> list[str]:
+    return text.split(",")
+
+
+def _by_name(text: str) -> dict[str, str]:
+    return {name: meaning for name, _, meaning in (part.rpartition("=") for part in text.split(","))}
+
+
+def _weights(text: str) -> str | dict[str, float]:
+    if "=" not in text:
+        return text
+    return {label: float(weight) for label, weight in _by_name(text).items()}
+
+
+def _names(text: str) -> str | list[str]:
+    names = _list(text)
+    return names if len(names) > 1 else text
+
+
+_TYPES: dict[str, Callable[[str], Any]] = {
+    "batch_size": _pair_of(int),
+    "num_epochs": _pair_of(int),
+    "body_learning_rate": _pair_of(float),
+    "class_weight": _weights,
+    "report_to": _names,
+    "loss_kwargs": json.loads,
+    **dict.fromkeys(("head_learning_rate", "margin", "warmup_proportion", "l2_weight", "eval_delay"), float),
+    **dict.fromkeys(
+        "output_dir sampling_strategy loss distance_metric run_name logging_dir logging_strategy eval_strategy "
+        "save_strategy metric_for_best_model lr_scheduler_type".split(),
+        str,
+    ),
+}
+_METAVARS = {
+    **dict.fromkeys(("batch_size", "num_epochs", "body_learning_rate"), "N[,N]"),
+    **dict.fromkeys(("output_dir", "logging_dir"), "FOLDER"),
+    **dict.fromkeys(("run_name", "report_to", "metric_for_best_model"), "NAME"),
+    "class_weight": "WEIGHTS",
+    "loss_kwargs": "JSON",
+}
 
 
 def _train(options: argparse.Namespace) -> None:
     names = [field.name for field in dataclasses.fields(TrainingArguments)]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    result = train(
-        options.data,
-        base=options.base,
-        out=options.out,
-        args=TrainingArguments(**given),
-        eval_rows=options.eval,
-        overwrite=options.overwrite,
-        progress=sys.stderr.isatty(),
-    )
+    if options.resume and options.resume_from:
+        raise UsageError("--resume and --resume-from: expected one of them, got both; leave one out")
+    with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
+        result = train(
+            options.data,
+            base=options.base,
+            out=options.out,
+            args=TrainingArguments(**given),
+            eval_rows=options.eval,
+            columns=options.columns,
+            label_names=options.label_names,
+            head=options.head,
+            head_params=options.head_params,
+            multi_target_strategy=options.multi_target_strategy,
+            freeze=options.freeze,
+            metric=options.metric,
+            metric_kwargs=options.metric_kwargs,
+            resume=options.resume_from or options.resume,
+            overwrite=options.overwrite,
+            progress=sys.stderr.isatty(),
+        )
     if options.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return
@@ -53,9 +138,33 @@ def _train(options: argparse.Namespace) -> None:
     print(f"{result.checkpoint}: {', '.join(f'{label} {count}' for label, count in result.labels.items())}")
     print(f"{result.steps} steps in {result.seconds:.0f} s, {result.pairs} pairs an epoch")
     print(f"mean loss {first:.4f} over the first tenth of the steps, {last:.4f} over the last")
-    if result.accuracy is not None:
-        print(f"accuracy on the held-out texts {result.accuracy:.4f}")
+    if result.best_step is not None:
+        print(f"best: step {result.best_step}")
+    for name, value in result.metrics.items():
+        print(f"{name} on the held-out texts {value:.4f}")
     print(f"next: setfuse export {result.checkpoint} --out BUNDLE")
+
+
+class _AboveTheBar(logging.Handler):
+    """Lines on stderr that leave a progress bar whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextmanager
+def _log_on_stderr(least: int) -> Iterator[None]:
+    logger, handler = logging.getLogger("setfuse.train"), _AboveTheBar()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(least)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 COMMANDS = {"train": Command(_add_train, _train)}

@@ -145,10 +145,10 @@ def _convert(estimator: Any, scores: Scores, *, double: bool) -> onnx.ModelProto
         raise UnsupportedCheckpoint(
             f"{name_of(estimator)}: skl2onnx cannot convert it with these settings ({error!s:.200}): not supported"
         ) from error
-    return _only(model, model.graph.output[1].name)
+    return only(model, model.graph.output[1].name)
 
 
-def _only(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
+def only(model: onnx.ModelProto, output: str) -> onnx.ModelProto:
     """Keep what one output needs, and state the opset that was asked for: skl2onnx states the one that it used."""
     needed, nodes = {output}, []
     for node in reversed(model.graph.node):

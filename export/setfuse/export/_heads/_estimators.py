@@ -11,6 +11,7 @@ from ._converted import CONVERTED, read_converted
 from ._head import Head
 from ._linear import read_decision, read_discriminant, read_logistic, read_ridge, read_sgd
 from ._part import Part, fitted, name_of
+from ._stored_graph import StoredGraph, read_stored_graph
 
 Reader = Callable[[Any], Part]
 
@@ -69,6 +70,8 @@ def read_part(estimator: Any) -> Part:
     Raises:
         UnsupportedCheckpoint: It is of a kind that is not supported.
     """
+    if isinstance(estimator, StoredGraph):
+        return read_stored_graph(estimator)
     name = name_of(estimator)
     if name in LINEAR:
         return LINEAR[name](estimator)

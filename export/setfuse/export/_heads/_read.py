@@ -1,6 +1,8 @@
 """Read the head of a checkpoint folder, whoever wrote it."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +11,7 @@ from setfuse.export._errors import CheckpointError, ExportError
 from ._estimators import read_estimator, supported_sentence
 from ._head import Head
 from ._stored import CONFIG, read_stored
-from ._torch_head import Module, read_differentiable
+from ._torch_head import DifferentiableHead, Module, differentiable_head, read_differentiable
 from ._unpickle import DAMAGE, unpickle
 
 PICKLE = "model_head.pkl"
@@ -28,24 +30,36 @@ def read_head(folder: Path) -> Head:
         MissingExtra: It needs skl2onnx, which is not installed.
     """
     if (folder / CONFIG).is_file():
-        return read_stored(folder)
-    path = folder / PICKLE
-    if not path.is_file():
+        path = folder / CONFIG
+        estimator, classes = read_stored(folder)
+    elif (folder / PICKLE).is_file():
+        path = folder / PICKLE
+        estimator, classes = unpickle(path, supported_sentence()), None
+    else:
         raise CheckpointError(
             f"{folder}: expected the head in {CONFIG} and head.safetensors, or in {PICKLE}, found none: "
             "a body without a head is trained first, with setfuse train"
         )
-    estimator = unpickle(path, supported_sentence())
     try:
         with np.errstate(all="ignore"):  # what is no number, or too large, is refused by name
-            head = read_differentiable(estimator) if isinstance(estimator, Module) else read_estimator(estimator)
+            head = _head(estimator)
             answers = head.answer(np.full((1, head.width), head.width**-0.5))
     except ExportError as error:
         raise type(error)(f"{path}: {error}") from error
     except DAMAGE as error:  # attributes of other types than scikit-learn ever gave them
         raise CheckpointError(f"{path}: expected a fitted estimator, found damage ({error!r:.200})") from error
+    if classes is not None:
+        head = replace(head, classes=classes)
     if answers.shape != (1, len(head.classes)):
         raise CheckpointError(
             f"{path}: expected an estimator that gives {len(head.classes)} scores, found {answers.shape[1:]}"
         )
     return head
+
+
+def _head(estimator: Any) -> Head:
+    if isinstance(estimator, Module):
+        return read_differentiable(estimator)
+    if isinstance(estimator, DifferentiableHead):
+        return differentiable_head(estimator)
+    return read_estimator(estimator)

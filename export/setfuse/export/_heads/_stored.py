@@ -1,7 +1,8 @@
-"""Read our own head: `head.json` and `head.safetensors`."""
+"""Read our own head: `head.json`, with `head.safetensors` or `head.onnx` or both."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors
@@ -10,90 +11,105 @@ import safetensors.numpy
 from setfuse.export._errors import CheckpointError, UnsupportedCheckpoint
 from setfuse.export._json import read_object
 
-from ._estimators import read_estimator
-from ._formulas import Array
-from ._head import Head
+from ._rebuild import Files, rebuild
+
+if TYPE_CHECKING:
+    from ._formulas import Array
 
 CONFIG = "head.json"
 TENSORS = "head.safetensors"
-FORMAT_VERSION = 1
-INDEPENDENT = ("one-vs-rest", "multi-output")
-"""Multi-target strategies that are a LogisticRegression a label."""
+GRAPH = "head.onnx"
+FORMAT_VERSION = 2
+
+_INDEPENDENT = ("one-vs-rest", "multi-output")
+"""Multi-target strategies that version 1 knew: a LogisticRegression a label."""
 
 
-def read_stored(folder: Path) -> Head:
-    """Read the head that `setfuse train` wrote.
+def read_stored(folder: Path) -> tuple[Any, tuple[str, ...]]:
+    """Read the head that `setfuse train` wrote, in this version of its format or an earlier one.
+
+    Returns:
+        The estimator, as `rebuild` gives it, and the names of its columns.
 
     Raises:
         CheckpointError: A file is missing or damaged, or the weights are not finite.
         UnsupportedCheckpoint: The head is of another kind or format version.
     """
     path = folder / CONFIG
-    config = _config(path)
-    strategy = config.get("multi_target_strategy")
-    if config.get("kind") != "LogisticRegression" or strategy not in (None, *INDEPENDENT):
-        raise UnsupportedCheckpoint(
-            f"{path}: expected a LogisticRegression and, at most, one of the multi-target strategies "
-            f"{', '.join(INDEPENDENT)}; found {config.get('kind')!r} with {strategy!r}: not supported yet"
-        )
+    written = read_object(path)
     try:
-        tensors = safetensors.numpy.load_file(folder / TENSORS)
-        coef, intercept = (tensors[name].astype(np.float64) for name in ("coef", "intercept"))
-        classes = tuple(str(label) for label in config["classes"])
-    except (OSError, safetensors.SafetensorError, KeyError, TypeError) as error:
-        raise CheckpointError(
-            f"{folder / TENSORS}: expected coef and intercept, and classes in {CONFIG} ({error!r})"
-        ) from error
-    rows = 1 if len(classes) == 2 and strategy is None else len(classes)  # noqa: PLR2004 - scikit-learn's binary case
-    if len(classes) < 2 or coef.ndim != 2 or coef.shape[0] != rows or intercept.shape != (rows,):  # noqa: PLR2004
-        raise CheckpointError(
-            f"{folder / TENSORS}: expected coef ({rows}, dim) and intercept ({rows},) for {len(classes)} classes, "
-            f"found {coef.shape} and {intercept.shape}"
-        )
-    if not (np.isfinite(coef).all() and np.isfinite(intercept).all()):
-        raise CheckpointError(f"{folder / TENSORS}: expected finite weights, found NaN or infinity")
-    if strategy is None:
-        return read_estimator(_logistic(coef, intercept, np.asarray(classes)))
-    return read_independent(coef, intercept, classes)
+        spec, files = _upgraded(written, _files(folder))
+        return rebuild(_own_classes(spec), files), tuple(str(label) for label in spec["classes"])
+    except (CheckpointError, UnsupportedCheckpoint) as error:
+        raise type(error)(f"{path}: {error}") from error
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: expected the description of a head, found damage ({error!r:.200})") from error
 
 
-def read_independent(coef: Array, intercept: Array, classes: tuple[str, ...]) -> Head:
-    """Make a head of a LogisticRegression a label.
+def _own_classes(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give the estimator's own classes: of several labels a text their numbers, whatever their names are.
 
-    Args:
-        coef: float64 (labels, width).
-        intercept: float64 (labels,).
-        classes: Names of the labels.
+    What stands behind a Pipeline's scalers has the same.
     """
-    from dataclasses import replace
-
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.multioutput import MultiOutputClassifier
-
-    yes_or_no = np.asarray([0, 1])
-    estimator = MultiOutputClassifier(LogisticRegression())
-    estimator.estimators_ = [
-        _logistic(row[None], bias[None], yes_or_no) for row, bias in zip(coef, intercept, strict=True)
-    ]
-    estimator.classes_ = [yes_or_no] * len(coef)
-    estimator.n_features_in_ = coef.shape[1]
-    return replace(read_estimator(estimator), classes=classes)
+    if not spec["multi_label"]:
+        return spec
+    own = {**spec, "classes": list(range(len(spec["classes"])))}
+    if spec["kind"] == "Pipeline" and "graph" not in spec:
+        *before, last = spec["steps"]
+        own["steps"] = [*before, {**last, "multi_label": True}]
+    return own
 
 
-def _logistic(coef: Array, intercept: Array, classes: np.ndarray) -> Any:
-    from sklearn.linear_model import LogisticRegression
+def _files(folder: Path) -> Files:
+    tensors: dict[str, Array] = {}
+    graph = None
+    try:
+        if (folder / TENSORS).is_file():
+            tensors = safetensors.numpy.load_file(folder / TENSORS)
+        if (folder / GRAPH).is_file():
+            graph = (folder / GRAPH).read_bytes()
+    except (OSError, safetensors.SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"expected the numbers of a head in {TENSORS} or {GRAPH}, found damage ({error})"
+        ) from error
+    return Files(tensors, graph)
 
-    estimator = LogisticRegression()
-    estimator.coef_, estimator.intercept_, estimator.classes_ = coef, intercept, classes
-    estimator.n_features_in_ = coef.shape[1]
-    return estimator
 
+def _upgraded(spec: Mapping[str, Any], files: Files) -> tuple[Mapping[str, Any], Files]:
+    """Say in the words of this version what an earlier one says.
 
-def _config(path: Path) -> dict[str, Any]:
-    config = read_object(path)
-    if config.get("format_version") != FORMAT_VERSION:
+    Raises:
+        UnsupportedCheckpoint: The version is unknown, or it says something that it did not know.
+    """
+    version = spec.get("format_version")
+    if version == 1:
+        return _upgraded_from_1(spec, files)
+    if version != FORMAT_VERSION:
         raise UnsupportedCheckpoint(
-            f"{path}: expected format_version {FORMAT_VERSION}, found {config.get('format_version')!r}; "
-            "upgrade setfuse, or train again"
+            f"expected format_version {FORMAT_VERSION} or 1, found {version!r}; upgrade setfuse, or train again"
         )
-    return config
+    return spec, files
+
+
+def _upgraded_from_1(spec: Mapping[str, Any], files: Files) -> tuple[Mapping[str, Any], Files]:
+    """Version 1 was a LogisticRegression, or one a label with all coefficients in one tensor.
+
+    Raises:
+        UnsupportedCheckpoint: It is of another kind.
+    """
+    strategy = spec.get("multi_target_strategy")
+    if spec.get("kind") != "LogisticRegression" or strategy not in (None, *_INDEPENDENT):
+        raise UnsupportedCheckpoint(
+            f"expected a LogisticRegression and, at most, one of the multi-target strategies "
+            f"{', '.join(_INDEPENDENT)} in a head of version 1; found {spec.get('kind')!r} with {strategy!r}"
+        )
+    if strategy is None:
+        return {**spec, "multi_label": False}, files
+    coef, intercept = files.tensor("coef"), files.tensor("intercept")
+    parts = [{"kind": "LogisticRegression", "classes": [0, 1]} for _ in spec["classes"]]
+    tensors = {}
+    for number, _ in enumerate(parts):
+        tensors[f"estimators.{number}.coef"] = np.atleast_2d(coef[number])
+        tensors[f"estimators.{number}.intercept"] = np.atleast_1d(intercept[number])
+    upgraded = {**spec, "kind": "MultiOutputClassifier", "multi_label": True, "estimators": parts}
+    return upgraded, Files(tensors, None)

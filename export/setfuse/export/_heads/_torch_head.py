@@ -130,7 +130,23 @@ def read_differentiable(module: Module) -> Head:
     Raises:
         CheckpointError: Its weights are missing, misshapen or not finite, or there is one label only.
     """
-    head = _head(module)
+    return differentiable_head(_head(module))
+
+
+def differentiable_head(head: DifferentiableHead) -> Head:
+    """Read what `SetFitHead.forward` computes.
+
+    Raises:
+        CheckpointError: Its weights are misshapen or not finite, or there is one label only.
+    """
+    if head.weight.ndim != 2:  # noqa: PLR2004 - a matrix
+        raise CheckpointError(f"{NAME}: expected a weight of two axes, found {head.weight.ndim}")
+    if head.bias.shape != head.weight.shape[:1]:
+        raise CheckpointError(f"{NAME}: expected a bias ({len(head.weight)},), found {head.bias.shape}")
+    if len(head.bias) < 2:  # noqa: PLR2004 - the softmax over one is always 1
+        raise CheckpointError(f"{NAME}: expected two labels or more, found {len(head.bias)}")
+    if not (np.isfinite(head.weight).all() and np.isfinite(head.bias).all() and 0 < head.divisor < math.inf):
+        raise CheckpointError(f"{NAME}: expected finite weights and a temperature above 0, found others")
     labels, width = head.weight.shape
     link = Link.SIGMOID if head.multi_target else Link.SOFTMAX
     return Head(
@@ -153,11 +169,5 @@ def _head(module: Module) -> DifferentiableHead:
         raise CheckpointError(f"{NAME}: expected a linear layer with a weight of two axes, found none; train it first")
     bias = parameters.get("bias")
     numbers = bias.numbers if isinstance(bias, Tensor) else np.zeros(len(weight.numbers))
-    if numbers.shape != weight.numbers.shape[:1]:
-        raise CheckpointError(f"{NAME}: expected a bias ({len(weight.numbers)},), found {numbers.shape}")
-    if len(numbers) < 2:  # noqa: PLR2004 - the softmax over one is always 1
-        raise CheckpointError(f"{NAME}: expected two labels or more, found {len(numbers)}")
     divisor = module.state.get("temperature", 1.0) + module.state.get("eps", 1e-5)
-    if not (np.isfinite(weight.numbers).all() and np.isfinite(numbers).all() and np.isfinite(divisor) and divisor > 0):
-        raise CheckpointError(f"{NAME}: expected finite weights and a temperature above 0, found others")
     return DifferentiableHead(weight.numbers, numbers, float(divisor), bool(module.state.get("multitarget", False)))

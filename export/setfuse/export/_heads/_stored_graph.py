@@ -1,0 +1,138 @@
+"""A head that training stored as an ONNX graph, because it is not linear: taken over as it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime
+
+from setfuse.export._errors import CheckpointError, UnsupportedCheckpoint
+from setfuse.runtime import Scores
+
+from ._converted import only
+from ._formulas import Array, Converted
+from ._part import Part
+
+_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+
+_STEPS = {"ArgMax", "ArgMin", "TopK", "TreeEnsembleClassifier", "TreeEnsembleRegressor"}
+"""Operators whose answers may jump at a tiny change of the embedding."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoredGraph:
+    """Stands for the estimator that a graph was written of; training compared the two when it stored the graph.
+
+    Attributes:
+        kind: Name of the estimator's class.
+        classes_: scikit-learn's, or the numbers of its outputs.
+        multi_label: As `Head.multi_label`.
+        scores: What it gives.
+        per_output: As `Converted.per_output`.
+        model: Of one input and one output, the scores.
+        session: Of the same.
+    """
+
+    kind: str
+    classes_: tuple[Any, ...]
+    multi_label: bool
+    scores: Scores
+    per_output: bool
+    model: onnx.ModelProto
+    session: onnxruntime.InferenceSession
+
+    @property
+    def double(self) -> bool:
+        """Whether it reads float64."""
+        return bool(self.model.graph.input[0].type.tensor_type.elem_type == onnx.TensorProto.DOUBLE)
+
+    @property
+    def n_features_in_(self) -> int:
+        """Numbers of the embedding that it reads."""
+        return int(self.model.graph.input[0].type.tensor_type.shape.dim[1].dim_value)
+
+    def answer(self, x: npt.ArrayLike) -> Array:
+        """Run the graph: float64 (texts, width) to float64 (texts, labels).
+
+        Raises:
+            CheckpointError: onnxruntime fails.
+        """
+        numbers = np.asarray(x, dtype=np.float64 if self.double else np.float32)
+        try:
+            (answers,) = self.session.run(None, {self.model.graph.input[0].name: numbers})
+        except Exception as error:  # onnxruntime's exceptions have no common base but this one
+            raise CheckpointError(f"expected a graph that runs, onnxruntime says: {error!s:.200}") from error
+        answers = np.asarray(answers, dtype=np.float64)
+        return answers[:, :, 1].T if self.per_output else answers
+
+    predict_proba = answer
+    """scikit-learn's name for it; `scores` says what it really gives."""
+
+    decision_function = answer
+
+
+def load_stored_graph(data: bytes, **known: Any) -> StoredGraph:
+    """Load a graph that skl2onnx wrote.
+
+    Args:
+        data: A serialized model of one input, (rows, width), and two outputs, the scores second.
+        **known: The other attributes of `StoredGraph`.
+
+    Raises:
+        CheckpointError: It is no such model, or does not run.
+        UnsupportedCheckpoint: It has operators of other domains than the standard's two, or keeps numbers elsewhere.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        model = onnx.load_model_from_string(data)
+        _check_self_contained(model)
+        onnx.checker.check_model(model)
+        model = only(model, model.graph.output[1].name)
+        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    except UnsupportedCheckpoint:
+        raise
+    except Exception as error:  # protobuf's, onnx's and onnxruntime's exceptions have no common base but this one
+        raise CheckpointError(f"expected an ONNX model of two outputs, found damage ({error!s:.200})") from error
+    if len(model.graph.input) != 1:
+        raise CheckpointError(f"expected an ONNX model of one input, found {len(model.graph.input)}")
+    return StoredGraph(model=model, session=session, **known)
+
+
+def _check_self_contained(model: onnx.ModelProto) -> None:
+    if model.functions:
+        raise UnsupportedCheckpoint("expected a graph without functions of its own: not supported")
+    for graph in _graphs(model.graph):
+        attributes = [attribute for node in graph.node for attribute in node.attribute]
+        tensors = [*graph.initializer, *(a.t for a in attributes), *(t for a in attributes for t in a.tensors)]
+        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
+            raise UnsupportedCheckpoint("expected all numbers inside the graph, found some in other files")
+        foreign = sorted({node.domain for node in graph.node} - _DOMAINS)
+        if foreign:
+            raise UnsupportedCheckpoint(f"expected operators of ai.onnx and ai.onnx.ml, found some of {foreign[0]}")
+
+
+def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inside in (attribute.g, *attribute.graphs):
+                if inside.node:
+                    yield from _graphs(inside)
+
+
+def read_stored_graph(estimator: StoredGraph) -> Part:
+    """Read it as a formula: the graph itself."""
+    operators = {node.op_type for node in estimator.model.graph.node}
+    data = estimator.model.SerializeToString(deterministic=True)
+    return Part(
+        estimator.kind,
+        Converted(data, estimator.double, per_output=estimator.per_output),
+        estimator.scores,
+        estimator.classes_,
+        multi_label=estimator.multi_label,
+        has_steps=bool(operators & _STEPS),
+    )

@@ -1,0 +1,58 @@
+"""What is said of rows before training."""
+
+import pytest
+
+from setfuse.runtime import DatasetError, MultiLabelRow, Row
+from setfuse.train._data_checks import check_two_of_each, contradictions, label_counts
+
+
+def test_counts_of_labels() -> None:
+    assert label_counts([Row("a", "x"), Row("b", "w"), Row("c", "x")]) == {"w": 1, "x": 2}
+    assert label_counts([MultiLabelRow("a", ("x", "w")), MultiLabelRow("b", ()), MultiLabelRow("c", ("x",))]) == {
+        "w": 1,
+        "x": 2,
+    }
+
+
+def test_a_label_that_occurs_once() -> None:
+    rows = [Row("a", "x", "f:1"), Row("b", "y", "f:2"), Row("c", "x", "f:3")]
+
+    with pytest.raises(DatasetError, match=r"^f:2: SupConLoss expects every label at least twice, found 'y' once; add"):
+        check_two_of_each(rows, needed_by="SupConLoss")
+    check_two_of_each([*rows, Row("d", "y")], needed_by="SupConLoss")
+    with pytest.raises(DatasetError, match=r"^g:2: .* found 'y' once"):
+        check_two_of_each([MultiLabelRow("a", ("x",)), MultiLabelRow("b", ("x", "y"), "g:2")], needed_by="SupConLoss")
+
+
+def test_texts_with_several_labels_are_named_with_their_lines() -> None:
+    rows = [
+        Row("a", "x", "f:1"),
+        Row("b", "x", "f:2"),
+        Row("a", "y", "f:3"),
+        Row("b", "x", "f:4"),
+        Row("a", "z", "f:5"),
+    ]
+
+    assert contradictions(rows) == (
+        "1 text has different labels in different rows: f:1 'x'; f:3 'y'; f:5 'z'; correct or remove them"
+    )
+    assert contradictions([rows[0], rows[1], rows[3]]) is None
+
+
+def test_lists_of_labels_contradict_each_other_only_if_they_differ_as_sets() -> None:
+    first = MultiLabelRow("a", ("x", "y"), "f:1")
+
+    assert contradictions([first, MultiLabelRow("a", ("y", "x"), "f:2")]) is None
+    assert contradictions([first, MultiLabelRow("a", (), "f:2")]) == (
+        "1 text has different labels in different rows: f:1 'x', 'y'; f:2 no label; correct or remove them"
+    )
+
+
+def test_a_warning_spells_out_the_first_few_only() -> None:
+    rows = [Row(str(number % 8), str(number), f"f:{number + 1}") for number in range(16)]
+
+    warning = contradictions(rows)
+
+    assert warning is not None
+    assert warning.startswith("8 texts have different labels in different rows: f:1 '0'; f:9 '8' | f:2 ")
+    assert warning.endswith("f:5 '4'; f:13 '12'; and 3 more; correct or remove them")

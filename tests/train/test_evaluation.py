@@ -1,0 +1,348 @@
+"""Evaluation while training: by the classifier's own metric, on a head fitted for it; best model and early stopping."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall_score
+from transformers import EarlyStoppingCallback
+
+from setfuse.runtime import Row, UsageError
+from setfuse.train import TrainingArguments, TrainingResult, train
+from setfuse.train._metrics import make_metric
+from setfuse.train._pairs import make_pairs
+from tests.models import TEXTS
+from tests.train.recording import AtStep, Recorder
+
+ROWS = [Row(f"{word} parcel {number}", word) for word in ("late", "refund", "best") for number in range(4)]
+HELD_OUT = [
+    Row(text, label)
+    for text, label in zip([text for text in TEXTS if text], ["late", "refund", "best"] * 4, strict=False)
+]
+
+
+def run(
+    base: Path,
+    out: str = "out",
+    *,
+    metric: Any = "accuracy",
+    callbacks: Any = (),
+    rows: Any = HELD_OUT,
+    resume: bool = False,
+    **given: Any,
+) -> TrainingResult:
+    args = TrainingArguments(
+        **{"output_dir": "run", "num_epochs": 2, "eval_steps": 4, "save_steps": 4, "body_learning_rate": 1e-3} | given
+    )
+    return train(ROWS, base=base, out=out, args=args, eval_rows=rows, metric=metric, callbacks=callbacks, resume=resume)
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"),
+    [
+        ({}, [4, 8, 12]),
+        ({"eval_steps": 5}, [5, 10, 12]),  # transformers evaluates the last step, too
+        ({"eval_steps": None, "eval_strategy": "epoch"}, [6, 12]),
+        ({"eval_delay": 6}, [8, 12]),
+        ({"eval_steps": None}, []),
+        ({"eval_steps": None, "eval_strategy": "steps", "logging_steps": 3}, [3, 6, 9, 12]),
+    ],
+    ids=str,
+)
+def test_when_it_is_evaluated(tiny_base: Path, given: dict[str, Any], steps: list[int]) -> None:
+    recorder = Recorder()
+
+    result = run(tiny_base, callbacks=[recorder], save_strategy="no", **given)
+
+    assert recorder.evaluated == steps
+    assert [found["step"] for found in result.evaluations] == steps
+
+
+def test_what_is_measured_is_what_the_saved_step_would_answer(base_without_dropout: Path) -> None:
+    result = run(base_without_dropout, metric="f1", max_steps=4, save_total_limit=None)
+
+    found = result.evaluations[0]
+    body = SentenceTransformer("run/checkpoint-4", device="cpu")
+    head = LogisticRegression().fit(body.encode([row.text for row in ROWS]), [row.label for row in ROWS])
+    texts, labels = [row.text for row in HELD_OUT], [row.label for row in HELD_OUT]
+    answers = head.predict(body.encode(texts))
+    assert found["f1"] == f1_score(labels, answers, average="macro")
+    assert found["accuracy"] == np.mean(answers == labels)
+    assert result.metrics == {"accuracy": found["accuracy"], "f1": found["f1"]}
+
+    # as sentence-transformers takes the loss: over batches of pairs, each side embedded
+    pairs = make_pairs(labels, "oversampling")
+    total = 0.0
+    for start in range(0, len(pairs), 16):
+        rows, same = pairs.rows_of(np.arange(start, min(start + 16, len(pairs))))
+        sides = [body.preprocess([texts[row] for row in rows[:, side]]) for side in (0, 1)]
+        with torch.no_grad():
+            total += len(rows) * CosineSimilarityLoss(body)(sides, torch.from_numpy(same)).item()
+    assert found["embedding_loss"] == pytest.approx(total / len(pairs), rel=1e-5)
+
+
+def test_the_contrastive_loss_may_be_taken_over_fewer_batches(tiny_base: Path) -> None:
+    every, few = (
+        train(
+            ROWS,
+            base=tiny_base,
+            out=f"out{batches}",
+            args=TrainingArguments(max_steps=1, eval_steps=1, eval_max_steps=batches, save_strategy="no"),
+            eval_rows=HELD_OUT,
+        ).evaluations[0]["embedding_loss"]
+        for batches in (-1, 1)
+    )
+
+    assert every != few
+
+
+def test_held_out_rows_of_one_label_have_a_loss_of_their_own(tiny_base: Path) -> None:
+    result = run(tiny_base, rows=HELD_OUT[:1], max_steps=4)
+
+    assert result.evaluations[0]["embedding_loss"] == pytest.approx(0, abs=1e-6)  # the text with itself
+
+
+def fixed_metric(values: list[float]) -> Any:
+    """A metric that gives these values, one an evaluation, and the last one ever after."""
+    given = iter(values)
+
+    def metric(predicted: Any, labels: Any) -> dict[str, float]:
+        del predicted, labels
+        return {"planned": next(given, values[-1])}
+
+    return metric
+
+
+@pytest.mark.parametrize(
+    ("given", "best"),
+    [
+        ({}, 8),
+        ({"greater_is_better": False}, 12),
+        ({"metric_for_best_model": "eval_planned"}, 8),
+        ({"save_strategy": "epoch", "eval_strategy": "epoch", "eval_steps": None}, 12),
+    ],
+    ids=str,
+)
+def test_the_best_checkpoint_by_the_classifiers_metric_is_kept(
+    tiny_base: Path, given: dict[str, Any], best: int
+) -> None:
+    result = run(
+        tiny_base,
+        metric=fixed_metric([0.5, 0.9, 0.3]),
+        **{"load_best_model_at_end": True, "metric_for_best_model": "planned", "save_total_limit": None} | given,
+    )
+
+    best = 12 if given.get("save_strategy") == "epoch" else best
+    assert result.best_step == best
+    ours, theirs = (
+        SentenceTransformer(folder, device="cpu").state_dict() for folder in ("out", f"run/checkpoint-{best}")
+    )
+    assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+    training = json.loads(Path("out/training.json").read_text(encoding="utf-8"))
+    assert training["best_step"] == best
+    assert [found["step"] for found in training["evaluations"]] == [found["step"] for found in result.evaluations]
+
+
+def test_the_best_step_is_saved_whether_or_not_a_save_is_due(tiny_base: Path) -> None:
+    result = run(
+        tiny_base,
+        metric=fixed_metric([0.5, 0.9, 0.3, 0.2]),
+        eval_steps=3,
+        save_steps=6,
+        load_best_model_at_end=True,
+        metric_for_best_model="planned",
+        save_total_limit=None,
+    )
+
+    assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint-12", "checkpoint-3", "checkpoint-6"]
+    assert result.best_step == 6
+
+    result = run(
+        tiny_base,
+        out="again",
+        output_dir="again-run",
+        metric=fixed_metric([0.5, 0.6, 0.9, 0.2]),
+        eval_steps=3,
+        save_steps=6,
+        load_best_model_at_end=True,
+        metric_for_best_model="planned",
+    )
+    assert result.best_step == 9
+
+
+def test_a_lost_best_checkpoint_is_told(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    lose = AtStep(6, lambda: shutil.rmtree("run/checkpoint-4"))
+
+    with pytest.raises(RuntimeError, match="stopped"):
+        run(tiny_base, metric=fixed_metric([0.9, 0.1]), callbacks=[lose, AtStep(9, _stop)], **BEST)
+    result = run(tiny_base, metric=fixed_metric([0.1]), resume=True, **BEST)
+
+    assert result.best_step is None
+    assert "the last step is kept" in caplog.text
+
+
+BEST: dict[str, Any] = {
+    "load_best_model_at_end": True,
+    "metric_for_best_model": "planned",
+    "save_total_limit": None,
+}
+
+
+def _stop() -> None:
+    raise RuntimeError("the machine stopped")
+
+
+def test_the_best_checkpoint_outlives_the_limit(tiny_base: Path) -> None:
+    run(
+        tiny_base,
+        metric=fixed_metric([0.9, 0.5, 0.3]),
+        load_best_model_at_end=True,
+        metric_for_best_model="planned",
+        save_total_limit=1,
+    )
+
+    assert [path.name for path in Path("run").iterdir()] == ["checkpoint-4"]
+
+
+def test_without_asking_the_last_step_is_kept(tiny_base: Path) -> None:
+    assert run(tiny_base, metric=fixed_metric([0.9, 0.1])).best_step is None
+
+
+def test_training_stops_early_when_the_metric_gets_no_better(tiny_base: Path) -> None:
+    result = run(
+        tiny_base,
+        metric=fixed_metric([0.9, 0.5, 0.95]),
+        callbacks=[EarlyStoppingCallback(early_stopping_patience=1)],
+        eval_steps=2,
+        save_steps=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="planned",
+    )
+
+    assert result.steps == 4
+    assert result.best_step == 2
+
+
+def test_the_patience_of_early_stopping_survives_a_stop(tiny_base: Path) -> None:
+    def stop() -> None:
+        raise RuntimeError("the machine stopped")
+
+    def early(resume: bool, *more: Any) -> TrainingResult:
+        args = TrainingArguments(
+            output_dir="run",
+            num_epochs=2,
+            eval_steps=2,
+            save_steps=2,
+            load_best_model_at_end=True,
+            metric_for_best_model="planned",
+        )
+        patience = EarlyStoppingCallback(early_stopping_patience=4)
+        metric = fixed_metric([0.4] if resume else [0.9, 0.5])
+        callbacks = [patience, *more]
+        return train(
+            ROWS,
+            base=tiny_base,
+            out="out",
+            args=args,
+            eval_rows=HELD_OUT,
+            metric=metric,
+            callbacks=callbacks,
+            resume=resume,
+        )
+
+    with pytest.raises(RuntimeError, match="the machine stopped"):
+        early(False, AtStep(7, stop))
+    resumed = early(True)
+
+    assert resumed.steps == 10  # worse at 4 and 6, before it stopped, and at 8 and 10
+    assert resumed.best_step == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "metric", "rows", "message"),
+    [
+        ({}, "accuracy", None, r"^eval_strategy: expected rows to evaluate on \(eval_rows, --eval\), got 'steps'"),
+        ({}, "bleu", HELD_OUT, r"^metric: expected one of accuracy, f1, .*, got 'bleu'"),
+        (
+            {"load_best_model_at_end": True, "metric_for_best_model": "f1"},
+            "accuracy",
+            HELD_OUT,
+            r"^metric_for_best_model: expected one of embedding_loss, accuracy, which are measured, got 'f1'; pass",
+        ),
+    ],
+    ids=["no rows", "no such metric", "a metric that is not measured"],
+)
+def test_an_evaluation_that_cannot_be_made_is_refused_before_anything_is_loaded(
+    given: dict[str, Any], metric: str, rows: Any, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run(Path("no-such-base-is-looked-for"), metric=metric, rows=rows, **given)
+
+
+def test_a_best_model_by_what_a_function_does_not_measure_is_refused_at_the_first_evaluation(tiny_base: Path) -> None:
+    message = r"^metric_for_best_model: expected one of embedding_loss, accuracy, planned, runtime, which are measured"
+    with pytest.raises(UsageError, match=message):
+        run(tiny_base, metric=fixed_metric([1.0]), metric_for_best_model="other")
+
+
+@pytest.mark.parametrize(
+    ("metric", "oracle"),
+    [
+        ("f1", f1_score),
+        ("precision", precision_score),
+        ("recall", recall_score),
+        ("matthews_correlation", matthews_corrcoef),
+    ],
+)
+def test_metrics_are_scikit_learns(metric: str, oracle: Any) -> None:
+    given = ["no", "yes", "yes", "no", "yes", "no", "no"]
+    predicted = ["no", "yes", "no", "yes", "yes", "no", "no"]
+    numbers = [[int(label == "yes") for label in labels] for labels in (given, predicted)]
+
+    found = make_metric(metric, ["no", "yes"], {})(predicted, given)
+
+    assert found == {"accuracy": 5 / 7, metric: oracle(*numbers)}  # of 0 and 1, scikit-learn takes 1
+
+
+@pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
+def test_a_metrics_own_settings_reach_it(average: str) -> None:
+    given, predicted = ["a", "b", "c", "a"], ["a", "c", "c", "b"]
+
+    for labels in (["a", "b", "c"], ["a", "b"]):
+        found = make_metric("f1", labels, {"average": average})(predicted, given)
+        assert found["f1"] == f1_score(given, predicted, average=average)
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        (lambda predicted, given: sum(map(str.__eq__, predicted, given)), {"metric": 2.0}),
+        (
+            lambda predicted, given: {"first": given[0] == "a", "n": np.float32(len(predicted))},
+            {"first": 1.0, "n": 3.0},
+        ),
+    ],
+    ids=["a number", "numbers by name"],
+)
+def test_a_function_may_measure(metric: Any, expected: dict[str, float]) -> None:
+    assert make_metric(metric, ["a", "b"], {})(["a", "b", "a"], ["a", "b", "b"]) == {"accuracy": 2 / 3} | expected
+
+
+def test_a_function_that_gives_no_number_is_told() -> None:
+    with pytest.raises(UsageError, match=r"^metric: expected a number, or numbers by name, got 'good' from it"):
+        make_metric(lambda *_: "good", ["a", "b"], {})(["a"], ["a"])
+
+
+def test_an_evaluation_is_logged(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "setfuse.train"):
+        run(tiny_base, max_steps=4)
+
+    assert "step 4 of 4: held-out embedding_loss 0." in caplog.text

@@ -1,0 +1,365 @@
+"""Runs: saved whole, gone on with as if never stopped, and never mixed up."""
+
+import json
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+from setfuse.runtime import OutputExists, Row, UsageError
+from setfuse.runtime.__main__ import main
+from setfuse.train import (
+    BaseModelNotFound,
+    RunNotResumable,
+    RunNotSaved,
+    TrainingArguments,
+    TrainingDiverged,
+    TrainingResult,
+    train,
+)
+from setfuse.train._runs import RUN_FILE
+from tests.models import make_body, write_rows
+from tests.train.recording import AtStep, Recorder
+
+ROWS = [Row(f"{word} parcel {number}", word) for word in ("late", "refund", "best") for number in range(4)]
+"""96 pairs: 6 steps of 16 an epoch."""
+
+
+def run(base: Path, out: str = "out", callbacks: Any = (), resume: Any = False, **given: Any) -> TrainingResult:
+    args = TrainingArguments(
+        **{"output_dir": "run", "num_epochs": 2, "save_steps": 4, "save_total_limit": None} | given
+    )
+    return train(ROWS, base=base, out=out, args=args, callbacks=callbacks, resume=resume)
+
+
+@pytest.fixture(scope="module")
+def saved_run(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that `run` makes, with the checkpoints 4, 8 and 12."""
+    folder = tmp_path_factory.mktemp("saved")
+    run(tiny_base, out=str(folder / "out"), output_dir=str(folder / "run"))
+    return folder / "run"
+
+
+@pytest.fixture
+def saved(saved_run: Path) -> None:
+    """The same, in the folder `run` here."""
+    shutil.copytree(saved_run, "run")
+
+
+def steps(folder: str = "run") -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return SentenceTransformer(str(folder), device="cpu").state_dict()
+
+
+def stop_after(step: int) -> AtStep:
+    def stop() -> None:
+        raise RuntimeError("the machine stopped")
+
+    return AtStep(step, stop)
+
+
+def test_a_run_is_saved_every_so_many_steps(tiny_base: Path) -> None:
+    recorder = Recorder()
+
+    run(tiny_base, callbacks=[recorder], save_steps=5)
+
+    assert recorder.saved == [5, 10]  # not 12, the last: that is the checkpoint itself
+    assert steps() == ["checkpoint-10", "checkpoint-5"]
+
+
+@pytest.mark.parametrize(("limit", "kept"), [(1, ["checkpoint-9"]), (2, ["checkpoint-6", "checkpoint-9"])])
+def test_only_the_last_ones_are_kept(tiny_base: Path, limit: int, kept: list[str]) -> None:
+    run(tiny_base, save_steps=3, max_steps=10, save_total_limit=limit)
+
+    assert steps() == kept
+
+
+def test_a_run_is_saved_every_epoch(tiny_base: Path) -> None:
+    run(tiny_base, save_strategy="epoch")
+
+    assert steps() == ["checkpoint-12", "checkpoint-6"]
+
+
+@pytest.mark.parametrize("given", [{"save_strategy": "no"}, {"save_steps": 500}], ids=["no saves", "too few steps"])
+def test_a_run_that_saves_nothing_leaves_no_folder(tiny_base: Path, given: dict[str, Any]) -> None:
+    run(tiny_base, output_dir="deep/down/run", **given)
+
+    assert [path.name for path in Path().iterdir()] == ["out"]
+
+
+def test_a_step_is_a_checkpoint_of_its_own_and_holds_no_pickled_objects(tiny_base: Path) -> None:
+    run(tiny_base, save_steps=6)
+    step = Path("run/checkpoint-6")
+    assert set(weights(step)) == set(weights(Path("out")))
+    training = json.loads((step / "training.json").read_text(encoding="utf-8"))
+    assert training["steps"] == 6
+    assert "output_dir" not in training["arguments"]
+    names = {path.name for path in step.iterdir()}
+    assert names >= {"head.safetensors", "head.json", "training.json", "optimizer.pt", "scheduler.pt", "rng_state.pth"}
+    assert not names & {"training_args.bin", "pytorch_model.bin"}
+    for name in ("optimizer.pt", "scheduler.pt"):
+        torch.load(step / name, weights_only=True)
+
+
+@pytest.mark.parametrize("stopped_after", [5, 6, 9], ids=["in an epoch", "after an epoch", "in the second epoch"])
+def test_a_run_goes_on_as_if_it_had_never_stopped(tiny_base: Path, stopped_after: int) -> None:
+    # With dropout, whose masks come from the random state that is saved.
+    base = tiny_base
+    given: dict[str, Any] = {"save_steps": stopped_after, "body_learning_rate": 1e-3}
+    whole = run(base, out="whole", **given | {"save_strategy": "no"})
+
+    with pytest.raises(RuntimeError, match="the machine stopped"):
+        run(base, callbacks=[stop_after(stopped_after + 1)], **given)
+    assert steps() == [f"checkpoint-{stopped_after}"]
+    resumed = run(base, out="resumed", resume=True, **given)
+
+    assert resumed.losses == whole.losses
+    assert (Path("resumed/head.safetensors")).read_bytes() == Path("whole/head.safetensors").read_bytes()
+    for name, value in weights(Path("whole")).items():
+        assert torch.equal(value, weights(Path("resumed"))[name]), name
+
+
+def test_accumulated_batches_are_resumed_where_they_were(base_without_dropout: Path) -> None:
+    given: dict[str, Any] = {"save_steps": 2, "gradient_accumulation_steps": 2, "batch_size": 8}
+    whole = run(base_without_dropout, out="whole", **given | {"save_strategy": "no"})
+
+    with pytest.raises(RuntimeError, match="the machine stopped"):
+        run(base_without_dropout, callbacks=[stop_after(9)], **given)
+
+    assert run(base_without_dropout, out="resumed", resume="run/checkpoint-8", **given).losses == whole.losses
+
+
+KILLED = """
+import os, signal, sys
+from setfuse.train import TrainingArguments, train
+from transformers import TrainerCallback
+
+class Kill(TrainerCallback):
+    def on_step_begin(self, args, state, control, **given):
+        if state.global_step == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+args = TrainingArguments(output_dir="run", num_epochs=2, save_steps=2)
+train("rows.jsonl", base=sys.argv[1], out="out", args=args, callbacks=[Kill()])
+"""
+
+
+def test_a_killed_process_is_gone_on_with(base_without_dropout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(Path("rows.jsonl"), [(row.text, row.label) for row in ROWS])
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, base_without_dropout], env=environment, capture_output=True, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert steps() == ["checkpoint-4"]
+    Path("run/.checkpoint-6.partial-0123abcd").mkdir()  # as if it had been killed while saving
+
+    options = "train rows.jsonl --output-dir run --num-epochs 2 --save-steps 2 --json --base".split()
+    capsys.readouterr()
+    assert main([*options, str(base_without_dropout), "--out", "resumed", "--resume"]) == 0
+
+    whole = run(base_without_dropout, out="whole", save_strategy="no")
+    assert json.loads(capsys.readouterr().out)["losses"] == list(whole.losses)
+    assert len(whole.losses) == 12
+    assert steps() == ["checkpoint-12"]
+
+
+def test_ctrl_c_saves_the_step_that_was_begun(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    press = AtStep(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_base, callbacks=[press], save_steps=500)
+
+    assert steps() == ["checkpoint-2"]
+    assert not Path("out").exists()
+    assert "interrupted: step 2 is saved in" in caplog.text
+    assert signal.getsignal(signal.SIGINT) is before
+    assert len(run(tiny_base, resume=True, save_steps=500).losses) == 12
+
+
+def test_ctrl_c_stops_a_run_that_saves_nothing(tiny_base: Path) -> None:
+    press = AtStep(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+
+    with pytest.raises(KeyboardInterrupt):
+        run(tiny_base, callbacks=[press], save_strategy="no")
+
+    assert not list(Path().iterdir())
+
+
+OTHERS: dict[str, tuple[dict[str, Any], str]] = {
+    "a number": ({"num_epochs": 3}, "num_epochs 3 instead of 2"),
+    "two": ({"seed": 1, "batch_size": (16, 3)}, r"batch_size \[16, 3\] instead of \[16, 2\], seed 1 instead of 42"),
+}
+
+
+@pytest.mark.usefixtures("saved")
+@pytest.mark.parametrize(("given", "message"), OTHERS.values(), ids=OTHERS)
+def test_a_run_with_other_arguments_is_not_gone_on_with(tiny_base: Path, given: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunNotResumable, match=f"expected to go on with the same run, got {message}; give what it had"):
+        run(tiny_base, out="other", resume=True, **given)
+    assert not Path("other").exists()
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_with_other_rows_or_another_base_is_not_gone_on_with(tiny_base: Path, tmp_path: Path) -> None:
+    make_body(tmp_path / "other-base", seed=1)
+    args = TrainingArguments(output_dir="run", num_epochs=2, save_steps=4, save_total_limit=None)
+
+    with pytest.raises(RunNotResumable, match="got other rows; "):
+        train([*ROWS, Row("one more", "best")], base=tiny_base, out="other", args=args, resume=True)
+    with pytest.raises(RunNotResumable, match="got other base model; "):
+        train(ROWS, base=tmp_path / "other-base" / "body", out="other", args=args, resume=True)
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_that_had_ended_makes_its_checkpoint_again(tiny_base: Path, saved_run: Path) -> None:
+    resumed = run(tiny_base, out="again", resume=True)
+
+    assert len(resumed.losses) == 12
+    assert Path("again/head.safetensors").read_bytes() == (saved_run.parent / "out/head.safetensors").read_bytes()
+
+
+@pytest.mark.usefixtures("saved")
+def test_where_things_go_may_change_in_a_run(tiny_base: Path) -> None:
+
+    resumed = run(tiny_base, out="other", output_dir="elsewhere", save_total_limit=1, resume="run/checkpoint-4")
+
+    assert len(resumed.losses) == 12
+    assert steps("elsewhere") == ["checkpoint-12"]
+
+
+@pytest.mark.parametrize("resume", [True, "run", "nowhere"])
+def test_where_there_is_no_run_nothing_is_gone_on_with(tiny_base: Path, resume: bool | str) -> None:
+    Path("run/checkpoint-7").mkdir(parents=True)  # of another program
+
+    with pytest.raises(RunNotResumable, match=r"expected checkpoints of a run .*, found none"):
+        run(tiny_base, resume=resume)
+
+
+@pytest.mark.usefixtures("saved")
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        (RUN_FILE, b"{"),
+        (RUN_FILE, b'{"format_version": 9}'),
+        ("trainer_state.json", b"{"),
+        ("optimizer.pt", b"not a tensor in sight"),
+        ("scheduler.pt", b""),
+        ("model.safetensors", b"1234"),
+    ],
+)
+def test_a_broken_checkpoint_of_a_run_is_named(tiny_base: Path, name: str, content: bytes) -> None:
+    (Path("run/checkpoint-4") / name).write_bytes(content)
+
+    with pytest.raises(RunNotResumable, match=r"^(/.*)?run/checkpoint-4.*: expected "):
+        run(tiny_base, out="other", resume="run/checkpoint-4")
+    assert not Path("other").exists()
+
+
+class Hostile:
+    """Writes a file when it is unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (Path("executed"),)
+
+
+@pytest.mark.usefixtures("saved")
+@pytest.mark.parametrize("name", ["optimizer.pt", "scheduler.pt", "rng_state.pth"])
+@pytest.mark.parametrize("how", ["pickle", "torch"])
+def test_nothing_pickled_is_run(tiny_base: Path, name: str, how: str) -> None:
+    path = Path("run/checkpoint-4") / name
+    if how == "pickle":
+        path.write_bytes(pickle.dumps({"state": Hostile()}, protocol=2))
+    else:
+        torch.save({"state": Hostile()}, path)
+
+    with pytest.raises(RunNotResumable, match="expected a checkpoint of a run, cannot read it"):
+        run(tiny_base, out="other", resume="run/checkpoint-4")
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("failing", ["torch.save", "safetensors.numpy.save_file"])
+def test_a_full_disk_leaves_the_last_whole_checkpoint(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    fill = AtStep(5, lambda: monkeypatch.setattr(failing, full_disk))
+    with pytest.raises(RunNotSaved, match=r"checkpoint-8: .*No space left.*the last whole one is .*checkpoint-4; "):
+        run(tiny_base, callbacks=[fill])
+    assert steps() == ["checkpoint-4"]
+    assert not Path("out").exists()
+
+
+class Spoil(AtStep):
+    """Makes a weight NaN."""
+
+    def on_step_end(self, _: Any, state: Any, *__: Any, **given: Any) -> None:
+        if state.global_step == self.step:
+            with torch.no_grad():
+                next(given["model"].parameters()).fill_(float("nan"))
+
+
+def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(tiny_base: Path) -> None:
+    with pytest.raises(TrainingDiverged, match=r"step 6 of 12: .*; the last good checkpoint is .*run/checkpoint-4$"):
+        run(tiny_base, callbacks=[Spoil(5, lambda: None)])
+    assert steps() == ["checkpoint-4"]
+
+
+@pytest.mark.usefixtures("saved")
+def test_another_run_is_not_mixed_with_the_one_that_is_there(tiny_base: Path) -> None:
+    with pytest.raises(OutputExists, match=r"run/checkpoint-12: a run is there already; go on with it by resume"):
+        run(tiny_base, out="other", seed=1)
+    assert steps() == ["checkpoint-12", "checkpoint-4", "checkpoint-8"]
+
+    train(
+        ROWS,
+        base=tiny_base,
+        out="other",
+        args=TrainingArguments(output_dir="run", max_steps=2, save_steps=2, seed=1),
+        overwrite=True,
+    )
+    assert steps() == ["checkpoint-2"]
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_is_replaced_only_when_the_other_can_begin() -> None:
+    Path("base").mkdir()
+    Path("base/config.json").write_text("{", encoding="utf-8")
+
+    with pytest.raises(BaseModelNotFound):
+        train(ROWS, base="base", out="other", args=TrainingArguments(output_dir="run"), overwrite=True)
+    assert len(steps()) == 3
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_that_is_gone_on_with_elsewhere_is_not_mixed_with_another(tiny_base: Path) -> None:
+    Path("other/checkpoint-7").mkdir(parents=True)
+
+    with pytest.raises(OutputExists, match=r"other/checkpoint-7: a run is there already"):
+        run(tiny_base, output_dir="other", resume="run/checkpoint-4")
+
+
+def test_a_run_below_the_checkpoint_that_it_ends_in_is_refused(tiny_base: Path) -> None:
+    with pytest.raises(UsageError, match="output_dir: expected a folder outside out, got out/run"):
+        run(tiny_base, output_dir="out/run")
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_that_would_remove_what_it_reads_is_refused() -> None:
+    with pytest.raises(UsageError, match=re.escape("output_dir: saving to run would remove run/checkpoint-4")):
+        run(Path("run/checkpoint-4"), out="other")

@@ -1,0 +1,131 @@
+"""What is refused before anything is loaded, and what is worth a warning."""
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+from setfuse.runtime import DatasetError, MultiLabelRow, UsageError
+
+from ._arguments import TrainingArguments
+from ._data_checks import Rows, contradictions, label_counts, label_values, labels_of
+from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
+from ._label_batches import check_label_batches
+from ._metrics import METRICS, SINGLE_LABEL_ONLY, MetricOf
+from ._ranges import EMBEDDING_LOSS, LABEL_LOSSES, full_name
+
+logger = logging.getLogger("setfuse.train")
+
+
+def check_rows(rows: Rows, held_out: Rows, args: TrainingArguments) -> None:
+    """Refuse rows that cannot be trained on, and warn of rows that look like mistakes.
+
+    Args:
+        rows: To train on.
+        held_out: To evaluate on; possibly none.
+        args: The hyperparameters.
+
+    Raises:
+        DatasetError: There is one label only, a label has one text and the loss needs two, the rows are of another kind
+            than the held-out ones, or a held-out row has a label that training never sees.
+        UsageError: The batches are too small for the loss.
+    """
+    counts = label_counts(rows)
+    if len(counts) < 2:  # noqa: PLR2004 - one label leaves nothing to tell apart
+        found = f"only {next(iter(counts))!r}" if counts else "none"
+        raise DatasetError(f"{rows[0].origin}: expected rows of at least two labels, found {found} in {len(rows)} rows")
+    if isinstance(args.loss, str) and full_name(args.loss) in LABEL_LOSSES:
+        check_label_batches(label_values(rows), args.embedding_batch_size, full_name(args.loss))
+    for row in rows:
+        for label in labels_of(row):
+            if counts[label] == 1:
+                logger.warning("%s: the label %r has this text only; correct it if it is misspelt", row.origin, label)
+    _check_held_out(rows, held_out)
+    if (contradicting := contradictions(rows)) is not None:
+        logger.warning("%s", contradicting)
+
+
+def _check_held_out(rows: Rows, held_out: Rows) -> None:
+    counts = label_counts(rows)
+    for row in held_out:
+        if type(row) is not type(rows[0]):
+            raise DatasetError(
+                f"{row.origin}: expected held-out rows with labels like those of {rows[0].origin}: "
+                "one label each, or lists of labels in both"
+            )
+        for label in labels_of(row):
+            if label not in counts:
+                raise DatasetError(
+                    f"{row.origin}: expected one of the training labels ({', '.join(sorted(counts))}), found {label!r}"
+                )
+
+
+def check_head_arguments(settings: HeadSettings, training: HeadTraining) -> None:
+    """Refuse what is for the differentiable head, given with another.
+
+    Args:
+        settings: Which head.
+        training: How the differentiable head is trained.
+
+    Raises:
+        UsageError: `end_to_end` or `freeze` is given without that head.
+    """
+    if settings.head == DIFFERENTIABLE:
+        return
+    for name, given in (("end_to_end", training.end_to_end), ("freeze", training.freeze is not None)):
+        if given:
+            raise UsageError(
+                f"{name}: expected with head={DIFFERENTIABLE!r}, got it with another head; leave it out, or name that"
+            )
+
+
+def check_evaluation(args: TrainingArguments, metric: MetricOf, held_out: Rows) -> None:
+    """Refuse an evaluation that cannot be made.
+
+    Args:
+        args: The hyperparameters.
+        metric: Of the classifier.
+        held_out: The rows to evaluate on; possibly none.
+
+    Raises:
+        UsageError: There is no such metric, nothing to evaluate on, or the best model is to be chosen by a metric that
+            is not measured.
+    """
+    if isinstance(metric, str) and metric not in METRICS:
+        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
+    if held_out and isinstance(held_out[0], MultiLabelRow) and metric in SINGLE_LABEL_ONLY:
+        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
+    if args.eval_strategy != "no" and not held_out:
+        raise UsageError(
+            f"eval_strategy: expected rows to evaluate on (eval_rows, --eval), got {args.eval_strategy!r} without any"
+        )
+    measured = tuple(dict.fromkeys((EMBEDDING_LOSS, "accuracy", metric)))
+    wanted = args.metric_for_best_model.removeprefix("eval_")
+    if args.eval_strategy != "no" and isinstance(metric, str) and wanted not in measured:
+        raise UsageError(
+            f"metric_for_best_model: expected one of {', '.join(map(str, measured))}, which are measured, "
+            f"got {args.metric_for_best_model!r}; pass metric={wanted!r} if it is one"
+        )
+
+
+def warn_of_cut_texts(body: "SentenceTransformer", rows: Rows) -> None:
+    """Say how many texts are longer than what the body reads of them.
+
+    Args:
+        body: Has the tokenizer and the maximal length.
+        rows: The texts.
+    """
+    longest = body.max_seq_length
+    if longest is None:
+        return
+    tokens = body.tokenizer([row.text for row in rows], truncation=False, verbose=False)["input_ids"]
+    cut = [number for number, ids in enumerate(tokens) if len(ids) > longest]
+    if cut:
+        logger.warning(
+            "%d of %d texts are longer than %d tokens and are cut, the first at %s",
+            len(cut),
+            len(rows),
+            longest,
+            rows[cut[0]].origin,
+        )

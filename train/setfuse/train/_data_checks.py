@@ -1,0 +1,78 @@
+"""What to know of labelled rows before training: how many a label, which are too few, which contradict each other."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from setfuse.runtime import DatasetError, MultiLabelRow, Row
+
+Rows = Sequence[Row] | Sequence[MultiLabelRow]
+
+_SHOWN = 5
+"""Contradictions that a warning spells out; a file with thousands should not fill the screen."""
+
+
+def labels_of(row: Row | MultiLabelRow) -> tuple[str, ...]:
+    """Give the labels of a row, one or several."""
+    return (row.label,) if isinstance(row, Row) else row.labels
+
+
+def label_values(rows: Rows) -> list[str] | list[tuple[str, ...]]:
+    """Give the label of each row, or (multi-label) the tuple of its labels."""
+    return [row.label if isinstance(row, Row) else row.labels for row in rows]  # type: ignore[return-value] # rows are of one kind
+
+
+def label_counts(rows: Rows) -> dict[str, int]:
+    """Count the rows of each label.
+
+    Returns:
+        The counts, labels in alphabetical order; a row of several labels counts for each.
+    """
+    return dict(sorted(Counter(label for row in rows for label in labels_of(row)).items()))
+
+
+def check_two_of_each(rows: Rows, needed_by: str) -> None:
+    """Check that every label occurs at least twice, for losses that compare rows of one label.
+
+    Args:
+        rows: The training rows.
+        needed_by: What needs it, to open the sentence with.
+
+    Raises:
+        DatasetError: A label occurs once; the message names its row.
+    """
+    counts = label_counts(rows)
+    for row in rows:
+        for label in labels_of(row):
+            if counts[label] == 1:
+                raise DatasetError(
+                    f"{row.origin}: {needed_by} expects every label at least twice, found {label!r} once; "
+                    "add a text with this label, or correct it if it is misspelt"
+                )
+
+
+def contradictions(rows: Rows) -> str | None:
+    """Find texts that stand in the data more than once, with different labels.
+
+    Args:
+        rows: The training rows.
+
+    Returns:
+        A warning that names the lines, or None if there are no such texts. Rows that repeat both text and labels
+        contradict nothing.
+    """
+    first: dict[str, Row | MultiLabelRow] = {}
+    found: dict[str, list[Row | MultiLabelRow]] = {}
+    for row in rows:
+        earlier = first.setdefault(row.text, row)
+        if set(labels_of(earlier)) != set(labels_of(row)):
+            found.setdefault(row.text, [earlier]).append(row)
+    if not found:
+        return None
+    shown = ["; ".join(f"{row.origin} {_shown(row)}" for row in same) for same in list(found.values())[:_SHOWN]]
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    texts = "1 text has" if len(found) == 1 else f"{len(found)} texts have"
+    return f"{texts} different labels in different rows: {' | '.join(shown)}{more}; correct or remove them"
+
+
+def _shown(row: Row | MultiLabelRow) -> str:
+    return ", ".join(map(repr, labels_of(row))) or "no label"

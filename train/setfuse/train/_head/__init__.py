@@ -1,0 +1,16 @@
+"""The head: a classifier on the body's embeddings; fitted, or trained with the body, and stored without pickle."""
+
+from ._fit import check_head, fit_head
+from ._fitted import FittedHead
+from ._store import save_head
+from ._torch_head import DifferentiableHead
+from ._train_head import train_head
+
+__all__ = [
+    "DifferentiableHead",
+    "FittedHead",
+    "check_head",
+    "fit_head",
+    "save_head",
+    "train_head",
+]

@@ -1,0 +1,153 @@
+"""Fit a classifier of scikit-learn's to embeddings."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from setfuse.runtime import DatasetError, UsageError
+from setfuse.train._head_settings import DIFFERENTIABLE, LOGISTIC, HeadSettings, MultiTarget
+
+from ._fitted import FittedHead
+from ._store import content_of
+from ._targets import Labels, Targets, make_targets
+
+PROBES = 256
+"""Rows that `FittedHead.probes` keeps at most."""
+
+_REHEARSED = 200
+"""Rows of each label that `check_head` fits to."""
+
+_NARROW, _WIDE = 16, 1024
+"""Columns of the embeddings that it fits to: few, for they take time; else as many as large bodies have."""
+
+_DEFAULT = HeadSettings()
+
+
+def fit_head(embeddings: npt.NDArray[np.float32], labels: Labels, settings: HeadSettings = _DEFAULT) -> FittedHead:
+    """Fit a head, by default scikit-learn's LogisticRegression with its defaults, as SetFit does.
+
+    Args:
+        embeddings: float32 (rows, dim).
+        labels: Of each row.
+        settings: Any but those of the differentiable head, for which there is `train_head`.
+
+    Raises:
+        DatasetError: The labels are not those that a head can be fitted to.
+        UsageError: The settings do not go with the labels, or scikit-learn refuses them.
+    """
+    targets = make_targets(labels)
+    estimator = _make_estimator(settings, targets)
+    y = targets.values if targets.multi_label else np.asarray(targets.names)[targets.values]
+    try:
+        estimator.fit(embeddings, y)
+    except (TypeError, ValueError) as error:
+        raise UsageError(
+            f"head: expected parameters and rows that {type(estimator).__name__} can be fitted with, but it says: "
+            f"{error!s:.300}"
+        ) from error
+    step = -(-len(embeddings) // PROBES)
+    return FittedHead(
+        estimator, targets.names, targets.multi_label, settings.multi_target_strategy, np.array(embeddings[::step])
+    )
+
+
+def check_head(settings: HeadSettings, labels: Labels) -> None:
+    """Refuse, before any training, a head that could not be fitted to such labels or not be stored.
+
+    A head of scikit-learn's is fitted to random embeddings of some rows of each label, and written to memory.
+
+    Args:
+        settings: Any.
+        labels: Of each training row.
+
+    Raises:
+        DatasetError: As `fit_head`.
+        UsageError: As `fit_head`; or the head can be stored in no way.
+        MissingExtra: It would be stored by skl2onnx, which is not installed.
+    """
+    targets = make_targets(labels)
+    if settings.head == DIFFERENTIABLE:
+        _check_strategy(settings, targets)
+        return
+    columns = targets.values if targets.multi_label else targets.values[:, None]
+    some = [np.flatnonzero(column == value)[:_REHEARSED] for column in columns.T for value in np.unique(column)]
+    rows = np.unique(np.concatenate(some))
+    few: Any = [labels[row] for row in rows]
+    try:
+        _rehearse(settings, few, _NARROW)
+    except UsageError:  # a step before the classifier may want more columns than that, PCA for one
+        _rehearse(settings, few, _WIDE)
+
+
+def _rehearse(settings: HeadSettings, labels: Labels, width: int) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(len(labels), width)).astype(np.float32)
+    with warnings.catch_warnings():  # random embeddings may not converge
+        warnings.simplefilter("ignore")
+        content_of(fit_head(embeddings, labels, settings))
+
+
+def _make_estimator(settings: HeadSettings, targets: Targets) -> Any:
+    from sklearn.base import clone, is_classifier
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+    from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+
+    _check_strategy(settings, targets)
+    if settings.head == DIFFERENTIABLE:
+        raise UsageError("head: expected one of scikit-learn's here, got differentiable, which is trained otherwise")
+    if isinstance(settings.head, str):
+        weight = settings.class_weight
+        _check_class_weight(weight, targets)
+        params = {**settings.head_params, **({} if weight is None else {"class_weight": weight})}
+        try:
+            estimator = LogisticRegression(**params)
+        except TypeError as error:
+            raise UsageError(f"head_params: expected arguments of LogisticRegression, but it says: {error}") from error
+    else:
+        try:
+            estimator = clone(settings.head)
+        except TypeError as error:
+            raise UsageError(f"head: expected a classifier of scikit-learn's, got {settings.head!r:.80}") from error
+        if not is_classifier(estimator) or not any(
+            hasattr(estimator, name) for name in ("predict_proba", "decision_function")
+        ):
+            raise UsageError(
+                f"head: expected a classifier with predict_proba, or at least decision_function, got "
+                f"{settings.head!r:.80}"
+            )
+    match settings.multi_target_strategy:
+        case MultiTarget.ONE_VS_REST:
+            return OneVsRestClassifier(estimator)
+        case MultiTarget.MULTI_OUTPUT:
+            return MultiOutputClassifier(estimator)
+        case MultiTarget.CLASSIFIER_CHAIN:
+            return ClassifierChain(estimator)
+        case _:
+            return estimator
+
+
+def _check_strategy(settings: HeadSettings, targets: Targets) -> None:
+    strategy = settings.multi_target_strategy
+    if strategy is not None and not targets.multi_label:
+        raise DatasetError(
+            f"multi_target_strategy: expected rows with lists of labels for {strategy}, found one label a row; leave "
+            "it out"
+        )
+    if strategy is None and targets.multi_label and settings.head == LOGISTIC:
+        raise UsageError(
+            f"multi_target_strategy: expected one of {', '.join(MultiTarget)} for rows with lists of labels, got none"
+        )
+
+
+def _check_class_weight(weight: object, targets: Targets) -> None:
+    if weight is None or isinstance(weight, str):
+        return
+    if targets.multi_label:
+        raise UsageError("class_weight: expected 'balanced' for rows with lists of labels, got a weight a label")
+    unknown = set(weight) - set(targets.names)  # type: ignore[call-overload] # HeadSettings has checked that it is a mapping
+    if unknown:
+        raise UsageError(
+            f"class_weight: expected labels of the training rows ({', '.join(targets.names)}), got {min(unknown)!r}"
+        )

@@ -1,0 +1,291 @@
+"""What the contrastive phase minimises: sentence-transformers' losses, taken on embeddings that are there already."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer import losses
+
+from setfuse.runtime import UsageError
+
+PairBatch = tuple[torch.Tensor, torch.Tensor]
+"""int64 (pairs, 2), rows of the embeddings; float32 (pairs,), 1 where the two have the same label, else 0."""
+
+DistanceMetric = Callable[[torch.Tensor], torch.Tensor]
+"""From embeddings (rows, dim) to the distances of all to all, (rows, rows)."""
+
+DEFAULT_DISTANCE = "cosine_distance"
+DEFAULT_MARGIN = 0.25
+"""SetFit's; sentence-transformers' own are the Euclidean distance and 5."""
+
+
+class SupConLoss(torch.nn.Module):
+    """The supervised contrastive loss: https://arxiv.org/abs/2004.11362, equation 2, one view a text.
+
+    Each text that shares its label with another is an anchor: minus the mean log probability of those others among all
+    texts of the batch, by the softmax of cosine similarities over the temperature. A text that is alone with its label
+    is no anchor; SetFit's mean over none there makes the whole loss NaN.
+    """
+
+    def __init__(self, model: object = None, temperature: float = 0.07, base_temperature: float = 0.07) -> None:
+        """Take SetFit's arguments.
+
+        Args:
+            model: Taken as every loss of sentence-transformers takes one; not needed.
+            temperature: Cosine similarities are divided by it.
+            base_temperature: The loss is multiplied by `temperature` and divided by it.
+        """
+        super().__init__()
+        del model
+        self.temperature = temperature
+        self.scale = temperature / base_temperature
+
+    def compute_loss_from_embeddings(self, embeddings: Sequence[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+        """Give the loss of a batch.
+
+        Args:
+            embeddings: One tensor, (rows, dim), of any length.
+            labels: int64 (rows,); at least one of them twice.
+        """
+        itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
+        unit = torch.nn.functional.normalize(embeddings[0].float(), dim=1)
+        with torch.autocast(unit.device.type, enabled=False):  # sixteen bits are few for what is divided by 0.07
+            similarity = (unit @ unit.T / self.temperature).masked_fill(itself, -torch.inf)
+        log_probability = similarity - similarity.logsumexp(dim=1, keepdim=True)
+        positive = (labels[:, None] == labels[None, :]) & ~itself
+        positives = positive.sum(dim=1)
+        total = log_probability.where(positive, 0.0).sum(dim=1)
+        anchor = positives > 0
+        return -self.scale * (total[anchor] / positives[anchor]).mean()
+
+
+PAIR_LOSSES: dict[str, type[torch.nn.Module]] = {
+    loss.__name__: loss
+    for loss in (
+        losses.CosineSimilarityLoss,
+        losses.ContrastiveLoss,
+        losses.OnlineContrastiveLoss,
+        losses.CoSENTLoss,
+        losses.AnglELoss,
+    )
+}
+"""Of pairs of texts, by the names on model cards."""
+
+LABEL_LOSSES: dict[str, type[torch.nn.Module]] = {
+    loss.__name__: loss
+    for loss in (
+        losses.BatchAllTripletLoss,
+        losses.BatchHardTripletLoss,
+        losses.BatchSemiHardTripletLoss,
+        losses.BatchHardSoftMarginTripletLoss,
+        SupConLoss,
+    )
+}
+"""Of texts and their labels: they find the pairs in the batch themselves."""
+
+DISTANCE_METRICS: dict[str, DistanceMetric] = {
+    "cosine_distance": losses.BatchHardTripletLossDistanceFunction.cosine_distance,
+    "euclidean_distance": losses.BatchHardTripletLossDistanceFunction.euclidean_distance,
+    "eucledian_distance": losses.BatchHardTripletLossDistanceFunction.euclidean_distance,
+}
+"""By the names on model cards; sentence-transformers spelt one of them so for years."""
+
+_WITH_MARGIN = (losses.BatchAllTripletLoss, losses.BatchHardTripletLoss, losses.BatchSemiHardTripletLoss)
+_WITH_DISTANCE = (*_WITH_MARGIN, losses.BatchHardSoftMarginTripletLoss)
+
+_LIBRARIES = ("sentence_transformers", "setfit", "setfuse")
+"""Whose loss classes are meant by their names: SetFit's `SupConLoss` is the one above."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Objective:
+    """A loss on embeddings: how they were computed, and how often each is used, is the caller's business.
+
+    Attributes:
+        name: Its class.
+        needs_pairs: Whether it is of pairs; else it is of texts and their labels.
+        label_grouped: Whether a batch must hold several texts of a label, of several labels.
+        module: sentence-transformers' own loss.
+    """
+
+    name: str
+    needs_pairs: bool
+    label_grouped: bool
+    module: torch.nn.Module
+
+    def loss(self, embeddings: torch.Tensor, batch: PairBatch | torch.Tensor) -> torch.Tensor:
+        """Take the loss of a batch.
+
+        Args:
+            embeddings: float (rows, dim). For pairs each row may be named any number of times.
+            batch: A `PairBatch`, or the labels of the rows, int64 (rows,), if no pairs are needed.
+
+        Returns:
+            A scalar, with the gradient's way back to `embeddings`.
+        """
+        if isinstance(batch, tuple):
+            sides, targets = batch
+            columns = [embeddings[sides[:, 0]], embeddings[sides[:, 1]]]
+        else:
+            columns, targets = [embeddings], batch
+        value: torch.Tensor = self.module.compute_loss_from_embeddings(columns, targets)  # type: ignore[operator] # torch types every attribute of a module so
+        return value
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OwnLoss:
+    """A loss class that embeds by itself: the user's, or one of sentence-transformers' that is not in the tables.
+
+    Attributes:
+        name: Its class.
+        needs_pairs: As `Objective.needs_pairs`; true unless the class is made from one of `LABEL_LOSSES`.
+        label_grouped: As `Objective.label_grouped`.
+        make: From the body to the loss.
+    """
+
+    name: str
+    needs_pairs: bool
+    label_grouped: bool
+    make: Callable[[SentenceTransformer], torch.nn.Module]
+
+    def on(self, body: SentenceTransformer) -> torch.nn.Module:
+        """Construct the loss, on the body's device.
+
+        Returns:
+            A module whose parameters are those to train: the body's, and its own if it has any.
+
+        Raises:
+            UsageError: It is no torch module.
+        """
+        module = self.make(body)
+        if not isinstance(module, torch.nn.Module):
+            raise UsageError(f"loss: expected {self.name} to make a torch module, got {type(module).__name__}")
+        return module.to(body.device)
+
+
+def loss_of_texts(
+    module: torch.nn.Module, body: SentenceTransformer, columns: Sequence[Sequence[str]], targets: torch.Tensor
+) -> torch.Tensor:
+    """Take an own loss of a batch, by sentence-transformers' protocol: the loss embeds each column.
+
+    Args:
+        module: What `OwnLoss.on` made.
+        body: The same body.
+        columns: Both sides of the pairs, or the texts of a loss on labels alone.
+        targets: float32 (pairs,), 1 where the two have the same label, else 0; or int64 (rows,), the labels.
+
+    Returns:
+        A scalar.
+    """
+    features = [body.preprocess(list(column)) for column in columns]
+    on_device = [
+        {name: value.to(body.device) if isinstance(value, torch.Tensor) else value for name, value in column.items()}
+        for column in features
+    ]
+    value: torch.Tensor = module(on_device, targets.to(body.device))
+    return value
+
+
+def make_objective(
+    loss: str | Callable[..., Any],
+    *,
+    distance_metric: str | DistanceMetric = DEFAULT_DISTANCE,
+    margin: float = DEFAULT_MARGIN,
+    loss_kwargs: Mapping[str, Any] | None = None,
+) -> Objective | OwnLoss:
+    """Make what is minimised.
+
+    Args:
+        loss: A name such as `CosineSimilarityLoss` (`CosineSimilarity` will do), sentence-transformers' or SetFit's
+            class of that name, or any other class that is constructed with the body and called with the features of
+            the columns and the targets.
+        distance_metric: Of triplet losses: `cosine_distance`, `euclidean_distance`, or a function.
+        margin: Of triplet losses.
+        loss_kwargs: Further arguments of the loss's constructor, such as `scale` of CoSENTLoss or `margin` of
+            ContrastiveLoss, whose own default is not SetFit's.
+
+    Raises:
+        UsageError: There is no such loss or metric, it takes no such argument, or it is given twice.
+    """
+    kwargs = dict(loss_kwargs or {})
+    name = _name(loss)
+    known = {**PAIR_LOSSES, **LABEL_LOSSES}
+    if isinstance(loss, str) and name not in known:
+        raise UsageError(f"loss: expected one of {', '.join(known)}, or a class, got {loss!r}")
+    if not isinstance(loss, str) and not callable(loss):
+        raise UsageError(f"loss: expected a name or a class, got {loss!r:.80}")
+    if isinstance(loss, torch.nn.Module):
+        raise UsageError(f"loss: expected the class, got a loss that is made already; pass {name} and loss_kwargs")
+    is_ours = isinstance(loss, str) or (inspect.isclass(loss) and loss.__module__.split(".")[0] in _LIBRARIES)
+    chosen: Any = known[name] if is_ours and name in known else loss
+    is_known = chosen in known.values()
+    on_labels = inspect.isclass(chosen) and issubclass(chosen, tuple(LABEL_LOSSES.values()))
+    settings = _triplet_settings(name, chosen if is_known else None, distance_metric, margin)
+    twice = settings.keys() & kwargs.keys()
+    if twice:
+        first = min(twice)
+        raise UsageError(f"loss_kwargs: expected arguments of {name} other than {first}, which has its own field")
+    arguments = {**settings, **kwargs}
+    _check_arguments(name, chosen, arguments)
+    if not is_known:
+        return OwnLoss(name, needs_pairs=not on_labels, label_grouped=on_labels, make=partial(chosen, **arguments))
+    # They get no body: what they are asked for here is computed from embeddings alone.
+    return Objective(name, needs_pairs=not on_labels, label_grouped=on_labels, module=chosen(None, **arguments))
+
+
+def _name(loss: object) -> str:
+    if isinstance(loss, str):
+        return loss if loss.endswith("Loss") else f"{loss}Loss"
+    return str(getattr(loss, "__name__", type(loss).__name__))
+
+
+def _triplet_settings(
+    name: str, loss: object, distance_metric: str | DistanceMetric, margin: float
+) -> dict[str, DistanceMetric | float]:
+    """Give the fields that the loss takes.
+
+    Raises:
+        UsageError: It does not take one whose value is not the default.
+    """
+    settings: dict[str, DistanceMetric | float] = {}
+    if loss in _WITH_DISTANCE:
+        settings["distance_metric"] = _distance(distance_metric)
+    elif distance_metric not in (DEFAULT_DISTANCE, DISTANCE_METRICS[DEFAULT_DISTANCE]):
+        raise UsageError(_not_taken("distance_metric", name, _WITH_DISTANCE))
+    if loss in _WITH_MARGIN:
+        settings["margin"] = margin
+    elif margin != DEFAULT_MARGIN:
+        raise UsageError(_not_taken("margin", name, _WITH_MARGIN))
+    return settings
+
+
+def _not_taken(field: str, name: str, takers: Sequence[type]) -> str:
+    return (
+        f"{field}: expected it only with {', '.join(taker.__name__ for taker in takers)}, got it with {name}; leave it "
+        "out, or put it into loss_kwargs if this loss has an argument of that name"
+    )
+
+
+def _distance(metric: str | DistanceMetric) -> DistanceMetric:
+    if not isinstance(metric, str):
+        return metric
+    found = DISTANCE_METRICS.get(metric if metric.endswith("_distance") else f"{metric}_distance")
+    if found is None:
+        raise UsageError(f"distance_metric: expected cosine_distance, euclidean_distance or a function, got {metric!r}")
+    return found
+
+
+def _check_arguments(name: str, loss: Any, arguments: Mapping[str, Any]) -> None:
+    try:
+        signature = inspect.signature(loss)
+    except (TypeError, ValueError):  # written in C: it will say so itself
+        return
+    try:
+        signature.bind(None, **arguments)
+    except TypeError as error:
+        takes = ", ".join(list(signature.parameters)[1:]) or "none"
+        raise UsageError(f"loss_kwargs: expected arguments of {name} ({takes}), got others: {error}") from error

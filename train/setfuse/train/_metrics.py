@@ -1,0 +1,101 @@
+"""How well a classifier's answers fit the given labels, by scikit-learn's metrics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from setfuse.runtime import UsageError
+
+Answers = Sequence[str] | Sequence[tuple[str, ...]]
+"""A label a text, or (multi-label) any number of labels a text."""
+
+Metric = Callable[[Answers, Answers], Mapping[str, float]]
+"""Takes the predicted and the given labels; gives values by name, `accuracy` among them."""
+
+MetricOf = str | Callable[..., Any]
+"""What a caller may pass: a name of `METRICS`, or a function of predicted and given labels."""
+
+METRICS = ("accuracy", "f1", "precision", "recall", "matthews_correlation")
+"""The names that the Hub's `evaluate` has for them."""
+
+SINGLE_LABEL_ONLY = ("matthews_correlation",)
+
+
+def make_metric(
+    metric: MetricOf, labels: Sequence[str], settings: Mapping[str, Any], *, multi_label: bool = False
+) -> Metric:
+    """Give the function that measures.
+
+    Accuracy is the share of texts whose labels are all right.
+
+    Args:
+        metric: One of `METRICS`, or a function of predicted and given labels that gives a number, or numbers by name:
+            SetFit's signature.
+        labels: All labels, sorted. Of two, f1, precision and recall are those of the second, as scikit-learn's
+            "binary" has it of 0 and 1; of more, the mean over all ("macro").
+        settings: Further arguments: of scikit-learn's function, such as `average`, or of the caller's.
+        multi_label: Whether a text may have several labels.
+
+    Raises:
+        UsageError: There is no metric of that name, or it cannot be taken of several labels a text.
+    """
+    if callable(metric):
+        function = _called(metric, settings)
+    else:
+        function = _named(metric, labels, settings, multi_label=multi_label)
+
+    def measure(predicted: Answers, given: Answers) -> dict[str, float]:
+        right = sum(_as_set(one) == _as_set(other) for one, other in zip(predicted, given, strict=True))
+        return {"accuracy": right / len(given), **function(predicted, given)}
+
+    return measure
+
+
+def _as_set(labels: Sequence[str]) -> frozenset[str]:
+    return frozenset([labels] if isinstance(labels, str) else labels)
+
+
+def _named(metric: str, labels: Sequence[str], settings: Mapping[str, Any], *, multi_label: bool) -> Metric:
+    if metric not in METRICS:
+        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
+    if multi_label and metric in SINGLE_LABEL_ONLY:
+        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
+    from sklearn import metrics
+    from sklearn.preprocessing import MultiLabelBinarizer
+
+    averaged = _averaged(labels, multi_label=multi_label)
+    function, defaults = {
+        "accuracy": (metrics.accuracy_score, {}),
+        "f1": (metrics.f1_score, averaged),
+        "precision": (metrics.precision_score, averaged),
+        "recall": (metrics.recall_score, averaged),
+        "matthews_correlation": (metrics.matthews_corrcoef, {}),
+    }[metric]
+    arguments = {**defaults, **settings}
+    if arguments.get("average", "binary") != "binary":
+        arguments.pop("pos_label", None)
+    columns = MultiLabelBinarizer(classes=list(labels)).fit([])
+
+    def measure(predicted: Answers, given: Answers) -> dict[str, float]:
+        both = [columns.transform(answers) for answers in (given, predicted)] if multi_label else (given, predicted)
+        return {metric: float(function(*both, **arguments))}
+
+    return measure
+
+
+def _averaged(labels: Sequence[str], *, multi_label: bool) -> dict[str, Any]:
+    # zero_division: a label that is never predicted has precision 0; scikit-learn's default is that with a warning.
+    if len(labels) == 2 and not multi_label:  # noqa: PLR2004 - two labels have a positive one
+        return {"average": "binary", "pos_label": labels[1], "zero_division": 0.0}
+    return {"average": "macro", "zero_division": 0.0}
+
+
+def _called(metric: Callable[..., Any], settings: Mapping[str, Any]) -> Metric:
+    def measure(predicted: Answers, given: Answers) -> dict[str, float]:
+        found = metric(predicted, given, **settings)
+        values = found if isinstance(found, Mapping) else {"metric": found}
+        try:
+            return {str(name): float(value) for name, value in values.items()}
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"metric: expected a number, or numbers by name, got {found!r} from it") from error
+
+    return measure

@@ -1,0 +1,346 @@
+"""transformers' Trainer, on the distinct texts of a batch: its schedules, accumulation, callbacks and reports."""
+
+import contextlib
+import itertools
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from accelerate.utils.memory import should_reduce_batch_size
+from safetensors import SafetensorError
+from sentence_transformers import SentenceTransformer
+from torch.utils.data import DataLoader
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers import TrainingArguments as TransformersArguments
+from transformers.trainer_callback import ExportableState
+from transformers.trainer_utils import rotate_checkpoints
+
+from setfuse.runtime import UsageError, new_folder
+
+from ._arguments import TrainingArguments
+from ._batches import Batch
+from ._body import load_body
+from ._callbacks import ProgressBar
+from ._classify import HeldOut, encode
+from ._contrast import Contrast, held_out_order, items, training_order
+from ._errors import RunNotSaved, TrainingDiverged
+from ._head import FittedHead
+from ._ranges import EMBEDDING_LOSS
+from ._runs import step_folders
+
+_LOSS_FILE = "loss.safetensors"
+
+_WRITING = (OSError, SafetensorError, RuntimeError)
+"""What a full disk raises, in Python, safetensors and torch."""
+
+MAX_GRAD_NORM = 1.0
+"""transformers' default, which SetFit uses."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """How the body is evaluated while it is trained.
+
+    Attributes:
+        held_out: The rows and the classifier's metric.
+        contrast: The same rows and the contrastive loss.
+        fit: Makes a head on the body as it is.
+    """
+
+    held_out: HeldOut
+    contrast: Contrast
+    fit: Callable[[], FittedHead]
+
+
+def transformers_arguments(
+    args: TrainingArguments, body: SentenceTransformer, *, progress: bool
+) -> TransformersArguments:
+    """Say the arguments in transformers' words.
+
+    Args:
+        args: Ours.
+        body: Says which device is used.
+        progress: Show a bar.
+
+    Raises:
+        UsageError: This machine cannot do what they ask for.
+    """
+    on_cpu = body.device.type == "cpu"
+    if args.use_amp and on_cpu:
+        raise UsageError("use_amp: expected a GPU for float16 arithmetic, found none; leave it out, or say bf16")
+    try:
+        arguments = TransformersArguments(
+            output_dir=str(Path(args.output_dir).expanduser().absolute()),
+            per_device_train_batch_size=args.embedding_batch_size,
+            num_train_epochs=args.embedding_num_epochs,
+            max_steps=args.max_steps,
+            gradient_accumulation_steps=args.gradient_accumulation_steps,
+            learning_rate=args.body_embedding_learning_rate,
+            lr_scheduler_type=args.lr_scheduler_type,
+            weight_decay=args.l2_weight or 0.0,
+            max_grad_norm=MAX_GRAD_NORM,
+            fp16=args.use_amp,
+            bf16=args.bf16,
+            use_cpu=on_cpu,
+            seed=args.seed,
+            report_to=args.report_to if isinstance(args.report_to, str) else list(args.report_to),
+            run_name=args.run_name,
+            logging_strategy=args.logging_strategy,
+            logging_first_step=args.logging_first_step,
+            logging_steps=args.logging_steps,
+            # A loss that is no number ends the training; it is not to be averaged away in the log.
+            logging_nan_inf_filter=False,
+            eval_strategy=args.eval_strategy,
+            eval_steps=args.eval_steps,
+            eval_delay=args.eval_delay,
+            save_strategy=args.save_strategy,
+            save_steps=args.save_steps,
+            save_total_limit=args.save_total_limit,
+            load_best_model_at_end=args.load_best_model_at_end,
+            metric_for_best_model=args.metric_for_best_model,
+            greater_is_better=args.better_is_greater,
+            restore_callback_states_from_checkpoint=True,
+            dataloader_pin_memory=not on_cpu,
+            use_cache=getattr(body.config, "use_cache", False),  # or transformers would write False into the body's
+            disable_tqdm=not progress,
+        )
+    except ValueError as error:
+        raise UsageError(f"{error}") from error
+    arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 - one batch is one batch, on however many GPUs there are
+    return arguments
+
+
+class ContrastiveTrainer(Trainer):
+    """Trains a body in place.
+
+    Args:
+        body: Trained in place.
+        contrast: What on.
+        args: The hyperparameters.
+        arguments: The same in transformers' words.
+        judge: How to evaluate it on the way; None for not at all.
+        save_rest: Writes into a checkpoint what is not the trainer's own, given its folder and the losses so far.
+        earlier_losses: Of the steps before a checkpoint that the training goes on from.
+        callbacks: As transformers has them.
+
+    Attributes:
+        losses: Of each step, those before a checkpoint that the training went on from included.
+        began: Whether a step was begun: whatever a checkpoint holds has been read by then.
+    """
+
+    loss_is_scaled_for_ga = False
+
+    def __init__(
+        self,
+        body: SentenceTransformer,
+        contrast: Contrast,
+        args: TrainingArguments,
+        arguments: TransformersArguments,
+        *,
+        judge: Judge | None,
+        save_rest: Callable[[Path, Sequence[float]], None],
+        earlier_losses: Sequence[float],
+        callbacks: Sequence[TrainerCallback],
+    ) -> None:
+        self.losses = list(earlier_losses)
+        self.began = False
+        self._body = body
+        self._contrast = contrast
+        self._ours = args
+        self._folder = Path(args.output_dir).expanduser().absolute()
+        self._judge = judge
+        self._save_rest = save_rest
+        self._micro_losses: list[float] = []
+        missing = [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
+        super().__init__(
+            model=body,
+            args=arguments,
+            train_dataset=range(items(contrast)),
+            eval_dataset=None if judge is None else range(items(judge.contrast)),
+            callbacks=list(callbacks),
+        )
+        with contextlib.suppress(OSError):  # an integration has written there
+            for folder in missing:
+                folder.rmdir()  # transformers makes them at once; here the first save does
+        self.remove_callback(PrinterCallback)
+        if self.pop_callback(ProgressCallback) is not None:
+            self.add_callback(ProgressBar)
+
+    def get_train_dataloader(self) -> DataLoader[Batch]:
+        """Give the batches of an epoch in SetFit's order."""
+        loader: DataLoader[Batch] = DataLoader(
+            range(items(self._contrast)),  # type: ignore[arg-type] # a length and items: all that a data loader asks for
+            batch_sampler=training_order(self._contrast, self._ours),
+            collate_fn=lambda indices: self._contrast.batch(np.asarray(indices, np.int64)),
+            pin_memory=self.args.dataloader_pin_memory,
+        )
+        return self.accelerator.prepare(loader)  # type: ignore[no-any-return]
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """Make the optimizer of all that the loss depends on."""
+        return super().create_optimizer(model or self._contrast.trained)
+
+    def create_scheduler(
+        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
+    ) -> torch.optim.lr_scheduler.LRScheduler:
+        """Make the schedule, its warm-up a share of the steps: transformers reads a share of 1 as one step."""
+        self.args.warmup_steps = math.ceil(num_training_steps * self._ours.warmup_proportion)
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> torch.Tensor:
+        """Take the loss on the embeddings of the texts of a batch."""
+        del return_outputs, num_items_in_batch  # transformers' signature
+        return self._contrast.loss(model, inputs)
+
+    def training_step(
+        self, model: torch.nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Do one batch, and stop at a loss that is no number, before it reaches the weights.
+
+        Raises:
+            TrainingDiverged: The loss is NaN or infinite.
+        """
+        self.began = True
+        if not self._micro_losses:  # transformers clears the body's gradients only, not those of the loss's parameters
+            self._contrast.trained.zero_grad()
+        loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
+        value = loss.item()
+        if not math.isfinite(value):
+            saved = step_folders(self._folder)
+            raise TrainingDiverged(
+                f"step {self.state.global_step + 1} of {self.state.max_steps}: expected a finite loss, found {value}; "
+                f"lower body_learning_rate (now {self._ours.body_embedding_learning_rate})"
+                + (f"; the last good checkpoint is {saved[-1]}" if saved else "")
+            )
+        self._micro_losses.append(value)
+        if self.accelerator.sync_gradients:
+            self.losses.append(sum(self._micro_losses))
+            self._micro_losses.clear()
+        return loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log under SetFit's names."""
+        super().log({EMBEDDING_LOSS if name == "loss" else name: value for name, value in logs.items()}, start_time)
+
+    def evaluate(
+        self,
+        eval_dataset: object = None,
+        ignore_keys: Sequence[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> dict[str, float]:
+        """Measure the contrastive loss and the classifier on the held-out rows, a head being fitted for it.
+
+        Raises:
+            UsageError: What the best model is chosen by is not among what is measured.
+        """
+        del eval_dataset, ignore_keys  # transformers' signature
+        judge, began = self._judge, time.perf_counter()
+        if judge is None:
+            return {}
+        embeddings = encode(self._body, judge.held_out.data.texts)
+        head = judge.fit()
+        found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
+        found |= judge.held_out.judge(head, embeddings)
+        found["runtime"] = time.perf_counter() - began
+        is_best = self._is_best(found)
+        metrics = {f"{metric_key_prefix}_{name}": value for name, value in found.items()}
+        self.log(metrics)
+        self.control = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        if is_best and self.args.load_best_model_at_end:
+            self.control.should_save = True  # transformers saves every save_steps only, whatever is best in between
+        return metrics
+
+    def _is_best(self, found: Mapping[str, float]) -> bool:
+        wanted, best = self._ours.metric_for_best_model.removeprefix("eval_"), self.state.best_metric
+        if wanted not in found:
+            raise UsageError(
+                f"metric_for_best_model: expected one of {', '.join(found)}, which are measured, got {wanted!r}"
+            )
+        return best is None or (found[wanted] > best if self._ours.better_is_greater else found[wanted] < best)
+
+    @torch.no_grad()
+    def _loss_on(self, contrast: Contrast, embeddings: torch.Tensor) -> float:
+        """Give the mean loss over batches, each weighing as much as it has items; NaN if there are none."""
+        most = None if self._ours.eval_max_steps == -1 else self._ours.eval_max_steps
+        total, number = 0.0, 0
+        for indices in itertools.islice(held_out_order(contrast, self._ours), most):
+            total += len(indices) * contrast.loss_on(embeddings, indices).item()
+            number += len(indices)
+        return total / number if number else math.nan
+
+    def _save_checkpoint(self, model: torch.nn.Module, trial: object) -> None:
+        """Write a checkpoint of the run whole or not at all.
+
+        Raises:
+            RunNotSaved: It cannot be written.
+        """
+        del model, trial  # transformers' signature
+        folder = self._folder / f"checkpoint-{self.state.global_step}"
+        self.store_flos()
+        best = self._folder / f"checkpoint-{self.state.best_global_step}"
+        if best == folder or best.is_dir():
+            self.state.best_model_checkpoint = str(best)
+        _keep_callback_states(self)
+        try:
+            with new_folder(folder, overwrite=True) as staging:
+                self._save_rest(staging, self.losses)
+                self._save_own_parameters(staging)
+                self._save_optimizer_and_scheduler(str(staging))
+                self._save_scaler(str(staging))
+                self._save_rng_state(str(staging))
+                self.state.save_to_json(str(staging / "trainer_state.json"))
+        except _WRITING as error:
+            if should_reduce_batch_size(error):
+                raise
+            saved = step_folders(self._folder)
+            kept = f"the last whole one is {saved[-1]}" if saved else "there is none before it"
+            raise RunNotSaved(
+                f"{folder}: the checkpoint cannot be written: {error}; {kept}; make room, then go on with resume"
+            ) from error
+        rotate_checkpoints(str(self._folder), self.args.save_total_limit, self.state.best_model_checkpoint)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        """Take the weights of a checkpoint of the run."""
+        del model  # transformers' signature
+        folder = Path(resume_from_checkpoint)
+        self._body.load_state_dict(load_body(folder, None).state_dict())
+        if own := self._own_parameters():
+            saved = safetensors.torch.load_file(folder / _LOSS_FILE)
+            for name, parameter in own.items():
+                parameter.data.copy_(saved[name])
+
+    def _own_parameters(self) -> dict[str, torch.nn.Parameter]:
+        """Give the parameters of the loss that are not the body's."""
+        of_body = {id(parameter) for parameter in self._body.parameters()}
+        named = self._contrast.trained.named_parameters()
+        return {name: parameter for name, parameter in named if id(parameter) not in of_body}
+
+    def _save_own_parameters(self, folder: Path) -> None:
+        if own := self._own_parameters():
+            tensors = {name: parameter.detach().contiguous() for name, parameter in own.items()}
+            safetensors.torch.save_file(tensors, folder / _LOSS_FILE)
+
+    def _load_best_model(self) -> None:
+        self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+
+def _keep_callback_states(trainer: Trainer) -> None:
+    """Note the states of callbacks that have one, such as early stopping's patience, in the trainer's state."""
+    callbacks = [*trainer.callback_handler.callbacks, trainer.control]
+    states: dict[str, Any] = {}
+    for callback in callbacks:
+        if isinstance(callback, ExportableState):
+            states.setdefault(type(callback).__name__, []).append(callback.state())
+    trainer.state.stateful_callbacks = states  # type: ignore[assignment] # as transformers itself has it by then
