@@ -9,11 +9,12 @@ import onnx
 import onnxruntime
 import pytest
 from sentence_transformers import SentenceTransformer
-from sklearn.linear_model import LogisticRegression
 
 from setfuse.export import export
 from setfuse.runtime import Classifier, Manifest, Precision, Variant, read_rows
 from setfuse.train._checkpoint import write_checkpoint
+from setfuse.train._head import fit_head
+from setfuse.train._head_settings import HeadSettings
 
 DATA = Path(__file__).parents[2] / "benchmarks" / "data" / "support_desk"
 PRECISIONS = ("fp32", "int8", "fp16")
@@ -48,7 +49,8 @@ def bundle(body: Body, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real")
     model = SentenceTransformer(str(body.folder), device="cpu")
     rows = read_rows(DATA / "train.jsonl")
-    head = LogisticRegression(C=10).fit(model.encode([row.text for row in rows]), [row.label for row in rows])
+    embeddings = model.encode([row.text for row in rows])
+    head = fit_head(embeddings, [row.label for row in rows], HeadSettings(head_params={"C": 10}))
     checkpoint = folder / "checkpoint"
     checkpoint.mkdir()
     write_checkpoint(checkpoint, model, head, {"base_model": body.folder.name, "rows": {}, "arguments": {}, **NOTHING})
