@@ -38,6 +38,7 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
     parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
+    parser.add_argument("--for-setfit", action="store_true", help="add model_head.pkl, so that SetFit loads it, too")
     parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
     parser.add_argument("--json", action="store_true", help="one JSON document: checkpoint, seconds, accuracy, …")
     group = parser.add_argument_group(
@@ -127,6 +128,7 @@ def _train(options: argparse.Namespace) -> None:
             metric=options.metric,
             metric_kwargs=options.metric_kwargs,
             resume=options.resume_from or options.resume,
+            for_setfit=options.for_setfit,
             overwrite=options.overwrite,
             progress=sys.stderr.isatty(),
         )
