@@ -105,8 +105,8 @@ def test_processes_are_not_the_files_to_start(tmp_path: Path) -> None:
 
 
 def test_the_oldest_joblib_whose_files_are_read() -> None:
-    # Written by joblib 0.10.3, in whose sources `tostring`, gone from numpy, was changed to `tobytes`; scikit-learn 1.9.1.
-    # An array of numbers, one of names and one of objects stand in it.
+    # Written by joblib 0.10.3, in whose sources `tostring`, gone from numpy, was changed to `tobytes`; scikit-learn
+    # 1.9.1. An array of numbers, one of names and one of objects stand in it.
     folder = Path(__file__).parent / "data" / "joblib-0.10.3"
     answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
 

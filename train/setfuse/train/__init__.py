@@ -11,11 +11,13 @@ from ._errors import (  # noqa: E402
     OutOfMemory,
     RunNotResumable,
     RunNotSaved,
+    SearchFailed,
     TrainingDiverged,
     TrainingError,
 )
 from ._few_shot import get_templated_dataset, sample_dataset  # noqa: E402
 from ._result import TrainingResult  # noqa: E402
+from ._search import SearchResult, SearchTrial, default_space, search  # noqa: E402
 from ._train import train  # noqa: E402
 
 __all__ = [
@@ -23,12 +25,17 @@ __all__ = [
     "OutOfMemory",
     "RunNotResumable",
     "RunNotSaved",
+    "SearchFailed",
+    "SearchResult",
+    "SearchTrial",
     "TrainingArguments",
     "TrainingDiverged",
     "TrainingError",
     "TrainingResult",
+    "default_space",
     "get_templated_dataset",
     "read_data",
     "sample_dataset",
+    "search",
     "train",
 ]

@@ -8,7 +8,8 @@ SetfuseError (setfuse.runtime)
     ├── TrainingDiverged              the loss is no longer a number
     ├── OutOfMemory                   a step needs more memory than there is
     ├── RunNotSaved                   a checkpoint of the run cannot be written
-    └── RunNotResumable               there is no checkpoint of this run to go on with
+    ├── RunNotResumable               there is no checkpoint of this run to go on with
+    └── SearchFailed                  no trial of a hyperparameter search succeeded
 """
 
 from setfuse.runtime import SetfuseError
@@ -36,3 +37,7 @@ class RunNotSaved(TrainingError):
 
 class OutOfMemory(TrainingError):
     """A training step needed more memory than there is."""
+
+
+class SearchFailed(TrainingError):
+    """No trial of a hyperparameter search succeeded."""
