@@ -25,7 +25,7 @@ _COMMANDS = {
     "predict": ("setfuse.runtime.cli", "classify texts with a bundle"),
     "evaluate": ("setfuse.runtime.cli", "judge a bundle on labelled texts"),
     "info": ("setfuse.runtime.cli", "say what a bundle holds"),
-    "push": ("setfuse.runtime.cli", "put a bundle on the Hugging Face Hub"),
+    "push": ("setfuse.runtime.cli", "put a bundle or a checkpoint on the Hugging Face Hub"),
     "check": (
         "setfuse.export.cli",
         "compare any ONNX graph with its checkpoint, and say what is wrong with it",
