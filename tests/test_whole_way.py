@@ -85,9 +85,9 @@ GOOD = b'{"text": "a b", "label": "x"}\n{"text": "c", "label": "x"}\n'
     [
         (None, "No such file"),
         (GOOD + b"no json\n", "data.jsonl:3: expected one JSON object"),
-        (GOOD + b'{"label": "y"}\n', 'data.jsonl:3: expected a "text"'),
+        (GOOD + b'{"label": "y"}\n', "data.jsonl:3: expected text and label, found label"),
         (GOOD + b'{"text": " ", "label": "y"}\n', 'data.jsonl:3: expected a "text"'),
-        (GOOD + b'{"text": "d"}\n', 'data.jsonl:3: expected a "label"'),
+        (GOOD + b'{"text": "d"}\n', "data.jsonl:3: expected text and label, found text"),
         (GOOD, "data.jsonl:1: expected rows of at least two labels"),
         (GOOD + b'{"text": "caf\xe9", "label": "y"}\n', "data.jsonl:3: expected UTF-8, found byte 0xe9"),
     ],

@@ -103,7 +103,7 @@ def test_fused_operators_count_for_what_they_compute(tmp_path: Path, inspection:
 
     graph = inspect(tmp_path / "bundle").graphs[0]
 
-    assert graph.operators["com.microsoft.MultiHeadAttention"] == LAYERS
+    assert graph.operators["com.microsoft.Attention"] == LAYERS
     assert graph.operators["com.microsoft.SkipLayerNormalization"] == 2 * LAYERS
     assert graph.operators["com.microsoft.BiasGelu"] == LAYERS
     assert graph.multiply_adds == inspection.graphs[0].multiply_adds

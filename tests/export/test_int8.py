@@ -15,7 +15,8 @@ from setfuse.export._encoder import Encoder
 from setfuse.export._encoder_graph import add_encoder
 from setfuse.export._fuse import fuse
 from setfuse.export._graph import FLOAT, INT64, GraphBuilder, tensor_info
-from setfuse.export._layout import Layout, Range, _int8_columns, _uint8_scale
+from setfuse.export._int8 import Range, _int8_columns, _uint8_scale
+from setfuse.export._layout import Layout
 from setfuse.export._oracle import TorchOracle
 from setfuse.export._quantize import _absorb_output_biases, _smoothing, quantize
 from setfuse.runtime import Classifier, Precision, UsageError, Variant

@@ -233,13 +233,17 @@ def test_a_label_that_the_file_of_labels_cannot_hold(pair: Path, tmp_path: Path)
     assert not (tmp_path / "models").exists()
 
 
-def test_a_graph_with_tensors_of_another_type(pair: Path, tmp_path: Path) -> None:
-    copy = Path(shutil.copytree(pair, tmp_path / "strings"))
+def test_a_graph_that_takes_ids_of_32_bits(schema: ModuleType, pair: Path, tmp_path: Path) -> None:
+    """As fp16's does."""
+    from google.protobuf import text_format
+
+    copy = Path(shutil.copytree(pair, tmp_path / "narrow"))
     text = (copy / "bundle.json").read_text(encoding="utf-8")
     (copy / "bundle.json").write_text(text.replace('"int64"', '"int32"'), encoding="utf-8")
 
-    with pytest.raises(ExportError, match="input_ids: expected one of the types int64, float for Triton, found int32"):
-        write_triton_repository(copy, tmp_path / "models")
+    config = text_format.Parse(config_of(write_triton_repository(copy, tmp_path / "models")), schema.ModelConfig())
+
+    assert {schema.DataType.Name(tensor.data_type) for tensor in config.input} == {"TYPE_INT32"}
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from setfuse.runtime import (
     BundleCorrupt,
     BundleFile,
     Classifier,
+    DeviceUnavailable,
     InvalidText,
     MissingExtra,
     Prediction,
@@ -307,7 +308,7 @@ def test_a_pandas_series_holds_texts_and_a_table_does_not(ask: Ask, classifier: 
     for missing in (None, float("nan"), pandas.NA):
         with pytest.raises(InvalidText, match=r"^text 1: expected a string, got "):
             ask(classifier, pandas.Series(["a", missing, "b"]))
-    with pytest.raises(InvalidText, match="expected texts in one dimension, got DataFrame of 2"):
+    with pytest.raises(InvalidText, match=r"expected texts in one dimension, got DataFrame of 2"):
         ask(classifier, pandas.DataFrame({"text": TEXTS}))
 
 
@@ -455,9 +456,21 @@ def test_how_it_is_loaded_changes_no_answer(options: dict[str, Any], tiny_bundle
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"device": "gpu"}, "device: expected one of auto, cpu, cuda, got 'gpu'", id="device"),
-        pytest.param({"device": "CPU"}, "device: expected one of auto, cpu, cuda, got 'CPU'", id="capitals"),
-        pytest.param({"device": None}, "device: expected one of auto, cpu, cuda, got None", id="no device"),
+        pytest.param(
+            {"device": "gpu"},
+            "device: expected auto, cpu, cuda, or cuda:N for the Nth GPU from 0, got 'gpu'",
+            id="device",
+        ),
+        pytest.param(
+            {"device": "CPU"},
+            "device: expected auto, cpu, cuda, or cuda:N for the Nth GPU from 0, got 'CPU'",
+            id="capitals",
+        ),
+        pytest.param(
+            {"device": None},
+            "device: expected auto, cpu, cuda, or cuda:N for the Nth GPU from 0, got None",
+            id="no device",
+        ),
         pytest.param(
             {"precision": "fp8"}, "precision: expected one of bf16, fp32, int8, fp16, got 'fp8'", id="precision"
         ),
@@ -498,7 +511,7 @@ def test_a_device_that_onnxruntime_lacks_is_refused(own_bundle: Path, monkeypatc
     change_manifest(own_bundle, lambda manifest: manifest["variants"][0].update(target="cuda"))
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CPUExecutionProvider"])
 
-    with pytest.raises(UsageError, match=r"no CUDAExecutionProvider .* \(has: CPUExecutionProvider\)"):
+    with pytest.raises(DeviceUnavailable, match=r"expected a package with CUDAExecutionProvider, but .* has CPU"):
         Classifier.load(own_bundle, device="cuda")
 
 
@@ -642,7 +655,7 @@ def test_the_slow_fused_kernel_is_off(tmp_path: Path, monkeypatch: pytest.Monkey
     def optimized() -> list[str]:
         return [node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node]
 
-    options = saving(onnxruntime, Target.CPU, 1)
+    options = saving(onnxruntime, 1)
     onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     assert optimized() == ["SkipLayerNormalization"]  # what onnxruntime does unless it is told
 

@@ -677,7 +677,7 @@ def test_options_may_stand_anywhere(run: Callable[..., Done], tiny_bundle: Path)
         pytest.param(
             "predict BUNDLE a --threads 0", "setfuse predict", "threads: expected a whole number from 1", id="threads 0"
         ),
-        pytest.param("predict BUNDLE a --device gpu", "setfuse predict", "'auto', 'cpu', 'cuda'", id="device gpu"),
+        pytest.param("predict BUNDLE a --device gpu", "setfuse predict", "auto, cpu, cuda, or cuda:N", id="device gpu"),
         pytest.param(
             "predict BUNDLE a --precision fp8", "setfuse predict", "'fp32', 'int8', 'fp16'", id="precision fp8"
         ),

@@ -137,10 +137,10 @@ def test_an_engine_that_is_not_installed_is_one_sentence(bundle: Path, monkeypat
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"engine": "tvm"}, "engine: expected one of onnxruntime, openvino, got 'tvm'"),
+        ({"engine": "tvm"}, "engine: expected one of onnxruntime, openvino, tensorrt, got 'tvm'"),
         ({"engine": "openvino", "threads": 0}, "threads: expected a whole number from 1 to 256, got 0"),
         ({"engine": "openvino", "threads": True}, "threads: expected a whole number from 1 to 256, got True"),
-        ({"engine": ["openvino"]}, "engine: expected one of onnxruntime, openvino, got ['openvino']"),
+        ({"engine": ["openvino"]}, "engine: expected one of onnxruntime, openvino, tensorrt, got ['openvino']"),
         (
             {"precision": "bf16", "engine": "onnxruntime"},
             'bf16 is the fp32 graph in OpenVINO, got engine="onnxruntime"; pass engine="openvino"',

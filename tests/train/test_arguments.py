@@ -191,6 +191,16 @@ def test_arguments_that_agree_are_taken(given: dict[str, Any]) -> None:
     json.dumps(TrainingArguments(**given).to_json())
 
 
+def test_what_json_does_not_know_is_written_by_its_name() -> None:
+    args = TrainingArguments(loss=dict, loss_kwargs={"by": max, "of": [object, {"pair": (1, 2.5)}], "set": {3}})
+
+    written = args.to_json()
+
+    assert written["loss"] == "builtins.dict"
+    assert written["loss_kwargs"] == {"by": "builtins.max", "of": ["builtins.object", {"pair": (1, 2.5)}], "set": "{3}"}
+    json.dumps(written)
+
+
 def test_steps_between_evaluations_alone_ask_for_them() -> None:
     # as SetFit reads it
     assert TrainingArguments(eval_steps=10).eval_strategy == "steps"

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from sklearn.cluster import KMeans
+from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.exceptions import NotFittedError
@@ -210,6 +211,7 @@ def test_what_can_be_fitted_and_stored_passes() -> None:
         check_head(HeadSettings(), LABELS)
         check_head(HeadSettings(multi_target_strategy="classifier-chain"), LABEL_SETS)
         check_head(HeadSettings(head=RandomForestClassifier(3)), LABELS * 100)
+        check_head(HeadSettings(head=make_pipeline(PCA(30), LogisticRegression())), LABELS)
         check_head(HeadSettings(head="differentiable"), LABEL_SETS)
 
 

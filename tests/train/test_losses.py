@@ -129,6 +129,18 @@ def test_supcon_is_the_papers(body: SentenceTransformer, labels: list[int], temp
     assert_same_step(body, ours, supervised_contrastive(embed(body, DISTINCT), labels, temperature))
 
 
+def test_supcon_is_as_exact_in_mixed_precision() -> None:
+    embeddings = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    loss = make_objective("SupCon")
+    assert isinstance(loss, Objective)
+
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = loss.loss(embeddings, labels)
+
+    assert mixed.item() == loss.loss(embeddings, labels).item()
+
+
 def test_supcons_base_temperature_scales_it() -> None:
     embeddings = torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
     labels = torch.tensor([0, 0, 1, 1, 2, 2])

@@ -18,6 +18,7 @@ from sentence_transformers import SentenceTransformer
 from setfuse.runtime import OutputExists, Row, UsageError
 from setfuse.runtime.__main__ import main
 from setfuse.train import (
+    BaseModelNotFound,
     RunNotResumable,
     RunNotSaved,
     TrainingArguments,
@@ -333,6 +334,24 @@ def test_another_run_is_not_mixed_with_the_one_that_is_there(tiny_base: Path) ->
         overwrite=True,
     )
     assert steps() == ["checkpoint-2"]
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_is_replaced_only_when_the_other_can_begin() -> None:
+    Path("base").mkdir()
+    Path("base/config.json").write_text("{", encoding="utf-8")
+
+    with pytest.raises(BaseModelNotFound):
+        train(ROWS, base="base", out="other", args=TrainingArguments(output_dir="run"), overwrite=True)
+    assert len(steps()) == 3
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_that_is_gone_on_with_elsewhere_is_not_mixed_with_another(tiny_base: Path) -> None:
+    Path("other/checkpoint-7").mkdir(parents=True)
+
+    with pytest.raises(OutputExists, match=r"other/checkpoint-7: a run is there already"):
+        run(tiny_base, output_dir="other", resume="run/checkpoint-4")
 
 
 def test_a_run_below_the_checkpoint_that_it_ends_in_is_refused(tiny_base: Path) -> None:

@@ -9,6 +9,7 @@ from ._checkpoint import Checkpoint, read_checkpoint  # noqa: E402
 from ._errors import CheckpointError, ExportError, GraphError, ParityError, UnsupportedCheckpoint  # noqa: E402
 from ._export import export  # noqa: E402
 from ._inspect import GraphInspection, Inspection, inspect  # noqa: E402
+from ._packed import write_packed_graph  # noqa: E402
 from ._triton import write_triton_repository  # noqa: E402
 
 __all__ = [
@@ -27,5 +28,6 @@ __all__ = [
     "export",
     "inspect",
     "read_checkpoint",
+    "write_packed_graph",
     "write_triton_repository",
 ]

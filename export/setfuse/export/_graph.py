@@ -169,7 +169,9 @@ def tensor_info(name: str, dtype: int, shape: Sequence[str | int]) -> onnx.Value
     return helper.make_tensor_value_info(name, dtype, shape)
 
 
+INT32 = TensorProto.INT32
 INT64 = TensorProto.INT64
 FLOAT = TensorProto.FLOAT
+FLOAT16 = TensorProto.FLOAT16
 STRING = TensorProto.STRING
 BOOL = TensorProto.BOOL

@@ -1,17 +1,12 @@
-"""What differs between the graphs of one checkpoint: the arithmetic of linears and embeddings, and the mask."""
+"""What differs between the graphs of one checkpoint: float32 and standard operators here, other layouts beside it."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import math
 
 import numpy as np
-import numpy.typing as npt
 
-from ._encoder import FloatArray, Linear, Norm
+from ._encoder import Encoder, FloatArray, Layer, Linear, Norm
 from ._families import EXACT_GELU, RELU, SILU
-from ._graph import FLOAT, GraphBuilder
-
-ATTENTION_OPSET = 23
-"""The first with a standard Attention."""
+from ._graph import BOOL, INT64, GraphBuilder
 
 
 class Layout:
@@ -19,14 +14,13 @@ class Layout:
 
     Attributes:
         takes_mask: Whether the graph has an attention_mask; without one it takes batches of equal length only.
+        ids: Element type of the token ids and of the mask.
         dtype: What the encoder computes in.
-        full_bias: Whether what is added to the attention scores has to be there for every pair of tokens, and not only
-            for every token that is looked at.
     """
 
     takes_mask: bool = True
+    ids: type[np.signedinteger] = np.int64
     dtype: type[np.floating] = np.float32
-    full_bias: bool = False
 
     def add_linear(self, graph: GraphBuilder, x: str, name: str, linear: Linear) -> str:
         """Add `x @ weight + bias` over the last axis."""
@@ -35,8 +29,79 @@ class Layout:
         return graph.node("Add", [product, graph.constant(f"{linear.name}.bias", linear.bias)], name)
 
     def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
-        """Add the lookup of rows of `table` by int64 ids."""
+        """Add the lookup of rows of `table` by ids."""
         return graph.node("Gather", [graph.constant(f"{name}.table", table), ids], name)
+
+    def add_embeddings(self, graph: GraphBuilder, encoder: Encoder, input_ids: str) -> str:
+        """Add the embeddings of words and positions, summed and normalised: (batch, sequence, width)."""
+        words = self.add_lookup(graph, encoder.words, input_ids, "embeddings.words")
+        total = graph.node("Add", [words, _add_positions(graph, encoder, input_ids)], "embeddings.sum")
+        return graph.layer_norm(total, "embeddings.norm", encoder.embedding_norm)
+
+    def add_attention_bias(
+        self, graph: GraphBuilder, encoder: Encoder, input_ids: str, attention_mask: str | None
+    ) -> str | None:
+        """Add what is added to all attention scores.
+
+        Args:
+            graph: Where to add it.
+            encoder: Whether scores depend on relative positions.
+            input_ids: (batch, sequence).
+            attention_mask: (batch, sequence), 1 for tokens and 0 for padding; None if there is never any padding.
+
+        Returns:
+            Broadcast to (batch, heads, sequence, sequence); None if there is nothing to add.
+        """
+        mask = _add_mask(graph, attention_mask) if attention_mask else None
+        relative = None if encoder.relative_bias is None else _add_relative_bias(graph, encoder, input_ids)
+        if mask and relative:
+            return graph.node("Add", [relative, mask], "attention_bias")
+        return mask or relative
+
+    def add_self_attention(
+        self,
+        graph: GraphBuilder,
+        encoder: Encoder,
+        layer: Layer,
+        x: str,
+        name: str,
+        *,
+        bias: str | None,
+        first_token_only: bool,
+    ) -> tuple[str, str]:
+        """Add a layer's attention, without the linear after it.
+
+        Args:
+            graph: Where to add it.
+            encoder: The number of heads.
+            layer: The weights.
+            x: (batch, sequence, hidden).
+            name: What the nodes are named after.
+            bias: As `add_attention_bias` gives it.
+            first_token_only: Whether only what the first token puts out is wanted.
+
+        Returns:
+            The values, and what the residual connection adds to them: (batch, sequence or 1, hidden).
+        """
+        query, key, value = scaled(encoder, layer)
+        own = f"{layer.name}.attention"  # the weights' name, which layers may share
+        if first_token_only:
+            start, end = graph.constant("first_token", [0], np.int64), graph.constant("first_token.end", [1], np.int64)
+            residual = graph.node("Slice", [x, start, end, end], f"{name}.first_token")
+            q = self.add_linear(graph, residual, f"{name}.query", query)
+            packed = self.add_linear(graph, x, f"{name}.key_value", side_by_side(f"{own}.key_value", key, value))
+            k, v = graph.node_with_outputs("Split", [packed], [f"{name}.key", f"{name}.value"], axis=-1, num_outputs=2)
+            if bias and encoder.relative_bias is not None:
+                two = graph.constant("first_token.axis", [2], np.int64)
+                bias = graph.node("Slice", [bias, start, end, two], f"{name}.bias")
+        else:
+            residual = x
+            weights = side_by_side(f"{own}.query_key_value", query, key, value)
+            packed = self.add_linear(graph, x, f"{name}.query_key_value", weights)
+            parts = [f"{name}.query", f"{name}.key", f"{name}.value"]
+            q, k, v = graph.node_with_outputs("Split", [packed], parts, axis=-1, num_outputs=3)
+        attended = self.add_attention(graph, (q, k, v), bias, name, heads=encoder.heads, hidden=encoder.hidden)
+        return attended, residual
 
     def add_attention(
         self, graph: GraphBuilder, qkv: tuple[str, str, str], bias: str | None, name: str, *, heads: int, hidden: int
@@ -86,112 +151,64 @@ def add_activation(graph: GraphBuilder, x: str, name: str, activation: str) -> s
     return graph.node("Gelu", [x], name, approximate="none" if activation in EXACT_GELU else "tanh")
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
-    """What calibration saw of one linear's input.
-
-    Attributes:
-        lowest: float32 (inputs,), the smallest value of each channel.
-        highest: float32 (inputs,), the largest.
-    """
-
-    lowest: FloatArray
-    highest: FloatArray
-
-    @property
-    def magnitude(self) -> FloatArray:
-        """float32 (inputs,), the largest absolute value of each channel."""
-        return np.maximum(np.abs(self.lowest), np.abs(self.highest))
+def scaled(encoder: Encoder, layer: Layer) -> tuple[Linear, Linear, Linear]:
+    """Give the linears of query, key and value, the query's with the attention's scale in it."""
+    scale = np.float32(1 / math.sqrt(encoder.hidden // encoder.heads))
+    return Linear(layer.query.name, layer.query.weight * scale, layer.query.bias * scale), layer.key, layer.value
 
 
-@dataclass(frozen=True)
-class Int8Layout(Layout):
-    """int8 weights, a scale an output channel, and uint8 activations with one static scale a linear; no mask.
-
-    Standard QuantizeLinear and DequantizeLinear around each linear: onnxruntime and OpenVINO both fuse them with the
-    MatMul into one integer kernel at load. Static scales give a text the same answer alone and in any batch. Attention
-    is one operator.
-
-    Attributes:
-        ranges: What each linear's input spans, after smoothing, by the name of its place in the graph.
-        divisors: What each linear's input channels are divided by, where nothing before the linear absorbed it, by
-            the weights' name.
-        shared: Names of the weights that several places use.
-        takes_mask: As of `Layout`.
-    """
-
-    ranges: Mapping[str, Range]
-    divisors: Mapping[str, FloatArray]
-    shared: frozenset[str] = frozenset()
-    takes_mask: bool = False
-
-    def add_linear(self, graph: GraphBuilder, x: str, name: str, linear: Linear) -> str:
-        """Add a quantized linear, smoothed."""
-        weight = linear.weight
-        if linear.name in self.divisors:
-            divisor = self.divisors[linear.name]
-            factor = graph.constant(f"{linear.name}.smoothing", 1 / divisor)
-            x = graph.node("Mul", [x, factor], f"{name}.smoothed")
-            weight = weight * divisor[:, None]
-        scale, zero = _uint8_scale(self.ranges[name])
-        parameters = [
-            graph.constant(f"{name}.input.scale", scale),
-            graph.constant(f"{name}.input.zero", zero, np.uint8),
-        ]
-        quantized = graph.node("QuantizeLinear", [x, *parameters], f"{name}.input.quantized")
-        activations = graph.node("DequantizeLinear", [quantized, *parameters], f"{name}.input")
-        integers, scales = _int8_columns(weight)
-        table = graph.constant(f"{linear.name}.weight.quantized", integers, np.int8)
-        if linear.name in self.shared:
-            # onnxruntime cannot rewrite one table for several products. A slice of all of it, folded at load, gives
-            # each its own; the end lies behind the last row, elsewhere for each: equal slices would be merged again.
-            start = graph.constant("weight.start", [0], np.int64)
-            end = graph.constant(f"{name}.weight.end", [len(integers) + list(self.ranges).index(name)], np.int64)
-            table = graph.node("Slice", [table, start, end], f"{name}.weight.own")
-        constants = [
-            table,
-            graph.constant(f"{name}.weight.scale", scales),
-            graph.constant(f"{name}.weight.zero", np.zeros(len(scales)), np.int8),
-        ]
-        weights = graph.node("DequantizeLinear", constants, f"{name}.weight", axis=1)
-        product = graph.node("MatMul", [activations, weights], f"{name}.product")
-        if not linear.bias.any():
-            return product
-        return graph.node("Add", [product, graph.constant(f"{linear.name}.bias", linear.bias)], name)
-
-    def add_attention(
-        self,
-        graph: GraphBuilder,
-        qkv: tuple[str, str, str],
-        bias: str | None,
-        name: str,
-        *,
-        heads: int,
-        hidden: int,  # noqa: ARG002 - as `Layout`
-    ) -> str:
-        """Add the standard's own Attention; the query is scaled already."""
-        graph.use_domain("", ATTENTION_OPSET)
-        inputs = [*qkv, bias] if bias else list(qkv)
-        return graph.node("Attention", inputs, f"{name}.attended", q_num_heads=heads, kv_num_heads=heads, scale=1.0)
-
-    def add_lookup(self, graph: GraphBuilder, table: FloatArray, ids: str, name: str) -> str:
-        """Add a lookup in an int8 table with one scale a row."""
-        integers, scales = _int8_columns(table.T)
-        rows = graph.node("Gather", [graph.constant(f"{name}.table", integers.T, np.int8), ids], f"{name}.rows")
-        factors = graph.node("Gather", [graph.constant(f"{name}.scale", scales[:, None]), ids], f"{name}.scales")
-        return graph.node("Mul", [graph.node("Cast", [rows], f"{name}.float", to=FLOAT), factors], name)
+def side_by_side(name: str, *linears: Linear) -> Linear:
+    """Make one linear of several that read the same input."""
+    weights: list[FloatArray] = [linear.weight for linear in linears]
+    return Linear(name, np.concatenate(weights, axis=1), np.concatenate([linear.bias for linear in linears]))
 
 
-def _uint8_scale(seen: Range) -> tuple[np.float32, np.uint8]:
-    # The range has to hold zero, so that zero is exact.
-    lowest = min(float(seen.lowest.min()), 0.0)
-    highest = max(float(seen.highest.max()), 0.0)
-    scale = np.float32((highest - lowest) / 255 or 1.0)
-    return scale, np.uint8(np.clip(np.rint(-lowest / scale), 0, 255))
+def _add_mask(graph: GraphBuilder, attention_mask: str) -> str:
+    """Turn the mask into 0 for tokens and the lowest number for padding: (batch, 1, 1, sequence)."""
+    is_token = graph.node("Cast", [attention_mask], "mask.is_token", to=BOOL)
+    choices = [graph.constant("mask.token", 0.0), graph.constant("mask.padding", np.finfo(np.float32).min)]
+    bias = graph.node("Where", [is_token, *choices], "mask.bias")
+    return graph.node("Unsqueeze", [bias, graph.constant("mask.axes", [1, 2], np.int64)], "mask")
 
 
-def _int8_columns(weight: FloatArray) -> tuple[npt.NDArray[np.int8], FloatArray]:
-    """Quantize each column symmetrically; a column of zeros keeps a scale of one."""
-    largest = np.abs(weight).max(axis=0)
-    scales = np.where(largest > 0, largest / 127, 1).astype(np.float32)
-    return np.clip(np.rint(weight / scales), -127, 127).astype(np.int8), scales
+def _add_relative_bias(graph: GraphBuilder, encoder: Encoder, input_ids: str) -> str:
+    """Add the bias by relative position: (1, heads, sequence, sequence)."""
+    longest = encoder.max_length
+    table = graph.constant("relative_bias.table", encoder.relative_bias)  # type: ignore[arg-type] # asked by the caller
+    zero = graph.constant("relative_bias.zero", [0], np.int64)
+    length = graph.node("Shape", [input_ids], "relative_bias.length", start=1, end=2)
+    places = graph.node(
+        "Slice",
+        [graph.constant("relative_bias.places", np.arange(longest), np.int64), zero, length, zero],
+        "relative_bias.keys",
+    )
+    queries = graph.node(
+        "Unsqueeze", [places, graph.constant("relative_bias.axis", [1], np.int64)], "relative_bias.queries"
+    )
+    distances = graph.node("Sub", [places, queries], "relative_bias.distances")
+    columns = graph.node(
+        "Add", [distances, graph.constant("relative_bias.middle", longest - 1, np.int64)], "relative_bias.columns"
+    )
+    bias = graph.node("Gather", [table, columns], "relative_bias.heads", axis=1)
+    return graph.node("Unsqueeze", [bias, zero], "relative_bias")
+
+
+def _add_positions(graph: GraphBuilder, encoder: Encoder, input_ids: str) -> str:
+    """Add the position embeddings: (sequence, width), or (batch, sequence, width) where they depend on the ids."""
+    table = graph.constant("embeddings.positions.table", encoder.positions)
+    if encoder.padding_id is None:
+        length = graph.node("Shape", [input_ids], "embeddings.length", start=1, end=2)
+        zero = graph.constant("embeddings.positions.zero", [0], np.int64)
+        return graph.node("Slice", [table, zero, length, zero], "embeddings.positions")
+    # A token counts unless it is the padding token, also where a text spells that token out.
+    padding = graph.constant("embeddings.padding_id", encoder.padding_id, np.int64)
+    is_padding = graph.node("Equal", [input_ids, padding], "embeddings.is_padding")
+    counts = graph.node(
+        "Cast", [graph.node("Not", [is_padding], "embeddings.counts.bool")], "embeddings.counts", to=INT64
+    )
+    axis = graph.constant("embeddings.counts.axis", 1, np.int64)
+    counted = graph.node(
+        "Mul", [graph.node("CumSum", [counts, axis], "embeddings.count"), counts], "embeddings.counted"
+    )
+    rows = graph.node("Add", [counted, padding], "embeddings.positions.rows")
+    return graph.node("Gather", [table, rows], "embeddings.positions")

@@ -107,7 +107,10 @@ class _PoolingWriter:
         if self._mask is None:
             last = graph.constant("pooling.lasttoken", -1, np.int64)
             return graph.node("Gather", [self._tokens, last], "pooled.lasttoken", axis=1)
-        place = graph.node("ArgMax", [self._mask], "pooling.lasttoken.place", axis=1, keepdims=1, select_last_index=1)
+        # ArgMax could give the last of several largest itself, but not on CUDA.
+        numbers = self._add_up_to_length("pooling.lasttoken.numbers", np.arange(1, self._longest + 1))
+        counted = graph.node("Mul", [self._mask, numbers], "pooling.lasttoken.counted")
+        place = graph.node("ArgMax", [counted], "pooling.lasttoken.place", axis=1, keepdims=1)
         return self._add_row_at(place, "pooled.lasttoken")
 
     def _add_max(self) -> str:

@@ -14,7 +14,8 @@ from ._checkpoint import Checkpoint
 from ._encoder import Encoder, FloatArray, Layer, Linear, Norm
 from ._encoder_graph import add_encoder
 from ._graph import FLOAT, INT64, GraphBuilder, tensor_info
-from ._layout import Int8Layout, Layout, Range
+from ._int8 import Int8Layout, Range
+from ._layout import Layout
 
 ALPHA = 0.85
 """SmoothQuant's migration strength (Xiao et al., 2023): how much of a channel's size moves into the weights."""

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import onnxruntime
 import tokenizers
 
@@ -39,11 +38,12 @@ def answer_padded(folder: Path, manifest: Manifest, variant: Variant, texts: Seq
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is fatal; errors arrive as exceptions
     session = onnxruntime.InferenceSession(folder / variant.file.file, options, providers=["CPUExecutionProvider"])
+    dtypes = {tensor.name: tensor.dtype for tensor in variant.inputs}
     scores, embeddings = [], []
     for start in range(0, len(texts), batch_size):
         encodings = tokenizer.encode_batch([manifest.prompt + text for text in texts[start : start + batch_size]])
-        feeds = {"input_ids": _stack([e.ids for e in encodings])}
-        feeds["attention_mask"] = _stack([e.attention_mask for e in encodings])
+        rows = {"input_ids": [e.ids for e in encodings], "attention_mask": [e.attention_mask for e in encodings]}
+        feeds = {name: np.asarray(rows[name], dtype=dtype) for name, dtype in dtypes.items()}
         try:
             result = session.run([str(manifest.scores), "sentence_embedding"], feeds)
         except Exception as error:  # onnxruntime's exceptions have no common base but this one
@@ -53,7 +53,3 @@ def answer_padded(folder: Path, manifest: Manifest, variant: Variant, texts: Seq
         scores.append(result[0])
         embeddings.append(result[1])
     return Answers(np.concatenate(scores), np.concatenate(embeddings))
-
-
-def _stack(rows: list[list[int]]) -> npt.NDArray[np.int64]:
-    return np.asarray(rows, dtype=np.int64)

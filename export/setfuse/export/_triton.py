@@ -29,7 +29,8 @@ VERSION = "1"
 MODEL_FILE = "model.onnx"
 LABELS_FILE = "labels.txt"
 
-_DATA_TYPES = {"int64": "TYPE_INT64", "float": "TYPE_FP32"}
+# The manifest admits no other types.
+_DATA_TYPES = {"int64": "TYPE_INT64", "int32": "TYPE_INT32", "float": "TYPE_FP32"}
 _INSTANCE_KINDS = {Target.CPU: "KIND_CPU", Target.CUDA: "KIND_GPU"}
 
 
@@ -65,8 +66,7 @@ def write_triton_repository(
         UsageError: `name`, `precision`, `max_batch_size` or `max_queue_delay_microseconds` is out of its range.
         OutputExists: The model exists and `overwrite` is false, or it must not be replaced.
         BundleError: The folder is no bundle, is damaged, or has no such graph.
-        ExportError: A label has a line break, which Triton's file of labels cannot hold, or the graph takes or gives
-            something other than token ids and float32.
+        ExportError: A label has a line break, which Triton's file of labels cannot hold.
     """
     source = Path(bundle)
     for option, value, least in (
@@ -184,17 +184,9 @@ parameters {{
 
 
 def _tensor(tensor: Tensor) -> str:
-    """Write an input or output; Triton puts the batch axis before `dims` itself.
-
-    Raises:
-        ExportError: Triton's onnxruntime backend is given tensors of this type by no graph of ours.
-    """
-    data_type = _DATA_TYPES.get(tensor.dtype)
-    if data_type is None:
-        known = ", ".join(_DATA_TYPES)
-        raise ExportError(f"{tensor.name}: expected one of the types {known} for Triton, found {tensor.dtype}")
+    """Write an input or output; Triton puts the batch axis before `dims` itself."""
     dims = ", ".join(str(size) if isinstance(size, int) else "-1" for size in tensor.shape[1:])
-    lines = [f"name: {_quoted(tensor.name)}", f"data_type: {data_type}", f"dims: [ {dims} ]"]
+    lines = [f"name: {_quoted(tensor.name)}", f"data_type: {_DATA_TYPES[tensor.dtype]}", f"dims: [ {dims} ]"]
     if tensor.name in list(Scores):
         lines.append(f'label_filename: "{LABELS_FILE}"')
     return "  {\n" + "".join(f"    {line}\n" for line in lines) + "  }"

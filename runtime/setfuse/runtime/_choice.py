@@ -59,9 +59,9 @@ def choose_for_cpu(
 ) -> Choice:
     """Choose the graph and the engine.
 
-    What is asked for is taken, or refused. Of the rest: int8 in onnxruntime where the processor has VNNI; otherwise
-    fp32, computed in bfloat16 by OpenVINO where that is installed and the processor multiplies it, and in onnxruntime
-    where not. Other than that OpenVINO is taken where it is the only engine.
+    What is asked for is taken, or refused. Of the rest: int8 where the processor has VNNI, otherwise fp32; in
+    onnxruntime, or in OpenVINO where that is the only engine. bfloat16, which the export does not compare with torch,
+    is for who asks for it.
 
     Args:
         manifest: The bundle's.
@@ -79,9 +79,7 @@ def choose_for_cpu(
     vnni = has_vnni(flags)
     wanted = None if precision is None else Precision(precision)
     variant = manifest.variant(precision=wanted, target=Target.CPU, int8_is_fast=vnni)
-    free = precision is None and engine is None
-    if free and variant.precision is Precision.FP32 and _multiplies_bf16(flags) and is_installed(Engine.OPENVINO):
-        return Choice(variant, Engine.OPENVINO, BF16, f"{_why_not_int8(manifest, flags)}; {_BF16_IS_FASTER}")
+    free = precision is None and engine is None and variant.precision is Precision.FP32
     if engine is None:
         only_openvino = not is_installed(Engine.ONNXRUNTIME) and is_installed(Engine.OPENVINO)
         engine = Engine.OPENVINO if only_openvino else Engine.ONNXRUNTIME
@@ -90,10 +88,15 @@ def choose_for_cpu(
             "precision: int8 in OpenVINO is for processors with VNNI: without, its sums of 8-bit products overflow "
             'and the bundle\'s parity does not hold; pass precision="fp32" or engine="onnxruntime"'
         )
-    return Choice(variant, engine, str(variant.precision), _reason(manifest, variant, wanted, flags))
+    reason = _reason(manifest, variant, wanted, flags)
+    if free and _multiplies_bf16(flags) and is_installed(Engine.OPENVINO):
+        reason += f"; {_BF16_IS_FASTER}"
+    return Choice(variant, engine, str(variant.precision), reason)
 
 
-_BF16_IS_FASTER = "the processor multiplies bfloat16, which OpenVINO does faster than fp32"
+_BF16_IS_FASTER = (
+    'precision="bf16" is faster on this processor, in OpenVINO, but the export did not compare it with torch'
+)
 
 
 def _asked_bf16(manifest: Manifest, engine: Engine | None, flags: frozenset[str]) -> Choice:

@@ -36,12 +36,13 @@ class Provider:
         """Run the graph in onnxruntime's CUDA provider."""
         chosen = options.attention if options.attention is not None else SDPA_KERNELS.get(gpu.capability, 0)
         settings = {
-            "device_id": str(gpu.index),
             "arena_extend_strategy": "kSameAsRequested",
             "enable_cuda_graph": str(int(options.graphs)),
             "sdpa_kernel": str(chosen),
             "use_tf32": "0",  # what is float32 in the graph is float32
         }
+        if gpu.index:  # of the first one release 1.31 warns, on stderr, that no plugin has it
+            settings["device_id"] = str(gpu.index)
         if options.memory_mb is not None:
             settings["gpu_mem_limit"] = str(options.memory_mb * 2**20)
         return cls(((CUDA, settings),), captures=options.graphs)

@@ -72,7 +72,6 @@ def tensorrt(
             "name another in XDG_CACHE_HOME"
         ) from error
     settings = {
-        "device_id": str(gpu.index),
         "trt_fp16_enable": str(int(precision is Precision.FP16)),
         "trt_layer_norm_fp32_fallback": "1",
         "trt_engine_cache_enable": "1",
@@ -80,6 +79,8 @@ def tensorrt(
         "trt_timing_cache_enable": "1",
         **profiles(variant, longest, max_tokens),
     }
+    if gpu.index:
+        settings["device_id"] = str(gpu.index)
     rest = Provider.cuda(gpu, options).chain  # what TensorRT leaves
     (name, cuda) = rest[0]
     return Provider(((TENSORRT, settings), (name, {**cuda, "enable_cuda_graph": "0"})), captures=False)

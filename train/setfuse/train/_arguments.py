@@ -266,11 +266,13 @@ def _default(name: str) -> Any:
 
 
 def _named(value: Any) -> Any:
-    if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Mapping):
         return {str(name): _named(inner) for name, inner in value.items()}
-    return value
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, Sequence):
+        return type(value)(_named(inner) for inner in value)  # type: ignore[call-arg] # a list or a tuple
+    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
 
 
 def _expect(holds: bool, name: str, expected: str, got: object) -> None:

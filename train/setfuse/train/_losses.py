@@ -51,9 +51,10 @@ class SupConLoss(torch.nn.Module):
             embeddings: One tensor, (rows, dim), of any length.
             labels: int64 (rows,); at least one of them twice.
         """
-        unit = torch.nn.functional.normalize(embeddings[0], dim=1)
         itself = torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-        similarity = (unit @ unit.T / self.temperature).masked_fill(itself, -torch.inf)
+        unit = torch.nn.functional.normalize(embeddings[0].float(), dim=1)
+        with torch.autocast(unit.device.type, enabled=False):  # sixteen bits are few for what is divided by 0.07
+            similarity = (unit @ unit.T / self.temperature).masked_fill(itself, -torch.inf)
         log_probability = similarity - similarity.logsumexp(dim=1, keepdim=True)
         positive = (labels[:, None] == labels[None, :]) & ~itself
         positives = positive.sum(dim=1)

@@ -35,7 +35,7 @@ from ._metrics import MetricOf, make_metric
 from ._pairs import Pairs
 from ._reports import check_reports
 from ._result import TrainingResult
-from ._runs import Run, write_run
+from ._runs import Run, clear_output_dir, write_run
 from ._trainer import Judge
 
 _LIBRARIES = ("setfuse", "torch", "sentence-transformers", "transformers", "scikit-learn")
@@ -104,6 +104,8 @@ class Recipe:
             objective = self._objective()
             body = load_body(base, self.args.max_length)
             warn_of_cut_texts(body, self.rows)
+            if self.args.save_strategy != "no":  # not before: a body that cannot be loaded is to cost no earlier run
+                clear_output_dir(self.args.output_dir, resume_from=resume_from)
             start = time.perf_counter()
             data = _labelled(self.rows)
             held_out = self._held_out()

@@ -48,7 +48,9 @@ def make_run(args: TrainingArguments, head: Mapping[str, Any], rows: Rows, base:
         rows: Its training rows.
         base: The folder of its base model.
     """
-    arguments = json.loads(json.dumps({**args.to_json(), **head}))  # tuples become lists, as they come back from a file
+    arguments = json.loads(
+        json.dumps({**args.to_json(), **head}, default=repr)
+    )  # tuples become lists, as they come back from a file
     texts = json.dumps([[row.text, labels_of(row)] for row in rows])
     return Run(arguments, hashlib.sha256(texts.encode()).hexdigest(), _hash_of_folder(base))
 
@@ -68,7 +70,7 @@ def step_folders(output_dir: str | Path) -> list[Path]:
 
 
 def check_output_dir(
-    args: TrainingArguments, *, out: Path, inputs: Sequence[Path], resume: bool, overwrite: bool
+    args: TrainingArguments, *, out: Path, inputs: Sequence[Path], resume_from: Path | None, overwrite: bool
 ) -> None:
     """See that saving there destroys nothing.
 
@@ -76,7 +78,7 @@ def check_output_dir(
         args: Say where and whether to save.
         out: The checkpoint folder that the training is to write.
         inputs: Files and folders that the training reads.
-        resume: The run that is there goes on.
+        resume_from: The checkpoint that the training goes on from.
         overwrite: The run that is there may be replaced.
 
     Raises:
@@ -92,19 +94,29 @@ def check_output_dir(
         if any(path.expanduser().resolve().is_relative_to(step) for step in step_folders(folder)):
             raise UsageError(f"output_dir: saving to {args.output_dir} would remove {path}; choose another folder")
     steps = step_folders(folder)
-    if steps and not resume and not overwrite:
+    if steps and not overwrite and not _is_in(resume_from, folder):
         raise OutputExists(
             f"{steps[-1]}: a run is there already; go on with it by resume (--resume), replace it by overwrite "
             "(--overwrite), or choose another output_dir"
         )
 
 
-def clear_output_dir(output_dir: str | Path, *, keep_steps: bool) -> None:
-    """Remove what a killed process left half written, and the checkpoints of a run that is replaced."""
-    for partial in Path(output_dir).glob(".checkpoint-*.partial-*"):
+def clear_output_dir(output_dir: str, *, resume_from: Path | None) -> None:
+    """Remove what a killed process left half written, and the checkpoints of a run that is replaced.
+
+    Args:
+        output_dir: The run's folder, which may be missing.
+        resume_from: The checkpoint that the training goes on from; if it is there, that run stays.
+    """
+    folder = Path(output_dir).expanduser().resolve()
+    for partial in folder.glob(".checkpoint-*.partial-*"):
         shutil.rmtree(partial, ignore_errors=True)
-    for step in [] if keep_steps else step_folders(output_dir):
+    for step in [] if _is_in(resume_from, folder) else step_folders(folder):
         shutil.rmtree(step)
+
+
+def _is_in(step: Path | None, folder: Path) -> bool:
+    return step is not None and step.resolve().parent == folder
 
 
 def find_step(resume: bool | str | Path, output_dir: str) -> Path:

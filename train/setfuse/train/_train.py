@@ -16,7 +16,7 @@ from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
 from ._metrics import MetricOf
 from ._reproduce import Call, command
 from ._result import TrainingResult
-from ._runs import check_output_dir, check_same_run, clear_output_dir, find_step, make_run
+from ._runs import check_output_dir, check_same_run, find_step, make_run
 from ._sources import Data
 
 if TYPE_CHECKING:
@@ -130,8 +130,8 @@ def train(
     check_rows(training_rows, held_out_rows, args)
     check_evaluation(args, metric, held_out_rows)
     inputs = [Path(path) for path in (rows, eval_rows, base) if isinstance(path, str | Path) and Path(path).exists()]
-    check_output_dir(args, out=Path(out), inputs=inputs, resume=bool(resume), overwrite=overwrite)
     resume_from = find_step(resume, args.output_dir) if resume else None
+    check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
     pairs = draw_training_pairs(label_values(training_rows), args)
     with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
         folder = find_base(base)
@@ -147,8 +147,6 @@ def train(
         # Seconds of importing torch, after all that can be refused without it.
         from ._recipe import Recipe
 
-        if args.save_strategy != "no":
-            clear_output_dir(args.output_dir, keep_steps=bool(resume))
         recipe = Recipe(
             rows=training_rows,
             held_out=held_out_rows,

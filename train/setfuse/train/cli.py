@@ -168,7 +168,7 @@ def _search(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     if options.resume and options.resume_from:
         raise UsageError("--resume and --resume-from: expected one of them, got both; leave one out")
-    with _log_on_stderr():
+    with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
         result = train(
             options.data,
             base=options.base,
@@ -213,11 +213,11 @@ class _AboveTheBar(logging.Handler):
 
 
 @contextmanager
-def _log_on_stderr() -> Iterator[None]:
+def _log_on_stderr(least: int) -> Iterator[None]:
     logger, handler = logging.getLogger("setfuse.train"), _AboveTheBar()
     level = logger.level
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    logger.setLevel(least)
     try:
         yield
     finally:

@@ -47,7 +47,9 @@ def _add(graph: GraphBuilder, formula: Formula, x: str, name: str, output: str) 
         case Columns():
             return _add_columns(graph, formula, x, name, output)
         case Mean():
-            return graph.node("Mean", _add_parts(graph, formula.parts, x, name), output)
+            # The standard's own Mean has no CUDA kernel.
+            total = graph.node("Sum", _add_parts(graph, formula.parts, x, name), f"{name}.sum")
+            return graph.node("Div", [total, graph.constant(f"{name}.parts", len(formula.parts))], output)
         case Calibrated():
             return _add_calibrated(graph, formula, x, name, output)
         case Chain():

@@ -19,6 +19,9 @@ PROBES = 256
 _REHEARSED = 200
 """Rows of each label that `check_head` fits to."""
 
+_NARROW, _WIDE = 16, 1024
+"""Columns of the embeddings that it fits to: few, for they take time; else as many as large bodies have."""
+
 _DEFAULT = HeadSettings()
 
 
@@ -71,10 +74,18 @@ def check_head(settings: HeadSettings, labels: Labels) -> None:
     columns = targets.values if targets.multi_label else targets.values[:, None]
     some = [np.flatnonzero(column == value)[:_REHEARSED] for column in columns.T for value in np.unique(column)]
     rows = np.unique(np.concatenate(some))
-    embeddings = np.random.default_rng(0).normal(size=(len(rows), 16)).astype(np.float32)
+    few: Any = [labels[row] for row in rows]
+    try:
+        _rehearse(settings, few, _NARROW)
+    except UsageError:  # a step before the classifier may want more columns than that, PCA for one
+        _rehearse(settings, few, _WIDE)
+
+
+def _rehearse(settings: HeadSettings, labels: Labels, width: int) -> None:
+    embeddings = np.random.default_rng(0).normal(size=(len(labels), width)).astype(np.float32)
     with warnings.catch_warnings():  # random embeddings may not converge
         warnings.simplefilter("ignore")
-        content_of(fit_head(embeddings, [labels[row] for row in rows], settings))
+        content_of(fit_head(embeddings, labels, settings))
 
 
 def _make_estimator(settings: HeadSettings, targets: Targets) -> Any:
