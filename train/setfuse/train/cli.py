@@ -132,7 +132,7 @@ def _arguments(options: argparse.Namespace) -> TrainingArguments:
 
 
 def _search(options: argparse.Namespace) -> None:
-    with _log_on_stderr():
+    with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
         result = search(
             options.data,
             base=options.base,
