@@ -4,6 +4,7 @@ from ._card import Card, CardFigures, StepwiseFigures, read_card
 from ._compare import Against, Stepwise, compare_runs, compare_steps
 from ._processes import Order, Who, run_training
 from ._run import TrainingRun
+from ._table import training_table
 
 __all__ = [
     "Against",
@@ -18,4 +19,5 @@ __all__ = [
     "compare_steps",
     "read_card",
     "run_training",
+    "training_table",
 ]

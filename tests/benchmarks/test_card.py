@@ -11,7 +11,7 @@ import pytest
 
 import benchmarks.card
 from benchmarks._environments import ENVIRONMENTS
-from benchmarks._training import Order, TrainingRun, Who, run_training
+from benchmarks._training import Order, TrainingRun, Who, run_training, training_table
 from benchmarks.card import main
 from setfuse.export import read_checkpoint
 from tests.models import make_body
@@ -136,6 +136,35 @@ def test_setfit_takes_turns_with_ours(
         "memory": {"rounds": [1.5, 1.5], "median": 1.5, "least": 1.5, "most": 1.5},
     }
     assert "SetFit's time is 3.50 times setfuse's (3.00 to 4.00 in 2 round(s))" in capsys.readouterr().out
+
+
+def test_the_table_of_the_readme_shows_every_run_and_the_ratio() -> None:
+    theirs = replace(RUN, who="setfit", seconds=30.0, peak_mb=None)
+    table = training_table(
+        {
+            "card": {"step_1": 0.2, "mean_2_to_50": 0.1, "accuracy": 0.75, "texts": 4},
+            "setfit_on_a_cpu": {"step_1": 0.2059, "mean_2_to_50": 0.0902, "accuracy": 0.5, "texts": 4},
+            "runs": [RUN.to_json(), theirs.to_json()],
+            "against_setfit": {"time": {"rounds": [3.0, 2.0], "median": 2.5, "least": 2.0, "most": 3.0}},
+            "environment": {"cpu": "a | cpu", "time": "2026-01-02T03:04:05"},
+            "noise": {"others_share": 0.25},
+        }
+    )
+
+    assert table.splitlines() == [
+        "|  | loss, step 1 | mean loss, steps 2 to 50 | right of 4 | seconds | peak MB |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| the card, on a GPU | 0.2000 | 0.1000 | 3 |  |  |",
+        "| SetFit 1.2.0, on a CPU | 0.2059 | 0.0902 | 2 |  |  |",
+        "| setfit, seed 42 | 0.2100 | 0.0900 | 3 | 30.0 | - |",
+        "| setfuse, seed 42 | 0.2100 | 0.0900 | 3 | 10.0 | 500 |",
+        "",
+        "SetFit's time over setfuse's: 2.50 (round by round: 3.00, 2.00).",
+        "",
+        "a \\| cpu, 1 thread, 2026-01-02.",
+        "",
+        "Warning: others used 25% of the processors during the run.",
+    ]
 
 
 def test_setfit_that_is_not_installed_is_told_before_any_work(
