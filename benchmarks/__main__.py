@@ -10,6 +10,8 @@ _COMMANDS = {
     "throughput": "the texts a second only",
     "footprint": "memory, size, cold start and idle processor time only",
     "overhead": "microseconds of setfuse's own around the engine's run",
+    "gpu": "the fp16 graph on a GPU beside torch and onnxruntime: answers, times, kernels, the roof",
+    "gpu_inputs": "what that needs besides a bundle, written where the training stack is",
     "compare": "what changed between two results files, and what is noise",
     "report": "write the report, its page and its plots again from a results file",
     "parity": "every family, pooling, module, head and precision against torch",

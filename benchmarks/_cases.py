@@ -1,7 +1,7 @@
 """What is timed: made-up texts of an exact number of tokens, and real ones in their own lengths."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,10 +17,10 @@ BATCH = 32
 BATCH_LENGTHS = (8, 40)
 """The batch's texts have lengths from the first to the second number of tokens, as everyday messages do."""
 
-MIN_WORDS = 20
+MINWORDS = 20
 """Time depends on how many tokens there are, hardly on which: these many are for the texts to differ at all."""
 
-_WORDS = (
+WORDS = (
     "the a of to in and is was it for on with he she they we you that this one all but not so if or as at by from time "
     "year day way man woman child world life hand part place case week company system program question work night "
     "point home water room mother area money story fact month lot right study book eye job word business issue side "
@@ -139,28 +139,38 @@ def make_cases(tokenizer: Tokenizer, max_length: int, lengths: Sequence[int]) ->
         raise BenchmarkError(
             f"expected a bundle of texts of {min(lengths)} tokens or more, but this one cuts them at {max_length}"
         )
-    special = _count(tokenizer, "")
-    # A tokenizer that takes the space into the token may split a word only where it opens a text.
-    words = [
-        word
-        for word in _WORDS
-        if _count(tokenizer, word) == special + 1 and _count(tokenizer, f"so {word}") == special + 2
-    ]
-    if len(words) < MIN_WORDS:
-        raise BenchmarkError(
-            f"expected a tokenizer that has plain English words as tokens, but this one has only {len(words)} of "
-            f"{len(_WORDS)}; the latency benchmark speaks English"
-        )
     rng = random.Random(0)
-
-    def text(length: int) -> str:
-        return " ".join(rng.choices(words, k=length - special))
-
+    text = text_maker(tokenizer, rng)
     cases = [Case(f"1 x {length}", Kind.LENGTH, (text(length),), (length,)) for length in fitting]
     low, high = (min(length, max_length) for length in BATCH_LENGTHS)
     tokens = tuple(rng.randint(low, high) for _ in range(BATCH))
     texts = tuple(text(length) for length in tokens)
     return [*cases, Case(f"{BATCH} x {low}-{high}", Kind.BATCH, texts, tokens)]
+
+
+def text_maker(tokenizer: Tokenizer, rng: random.Random) -> Callable[[int], str]:
+    """Give what makes up a text of a number of tokens, special tokens included.
+
+    Args:
+        tokenizer: Counts the tokens.
+        rng: Draws the words.
+
+    Raises:
+        BenchmarkError: The tokenizer splits nearly every plain English word.
+    """
+    special = _count(tokenizer, "")
+    # A tokenizer that takes the space into the token may split a word only where it opens a text.
+    words = [
+        word
+        for word in WORDS
+        if _count(tokenizer, word) == special + 1 and _count(tokenizer, f"so {word}") == special + 2
+    ]
+    if len(words) < MINWORDS:
+        raise BenchmarkError(
+            f"expected a tokenizer that has plain English words as tokens, but this one has only {len(words)} of "
+            f"{len(WORDS)}; the latency benchmark speaks English"
+        )
+    return lambda length: " ".join(rng.choices(words, k=length - special))
 
 
 def _count(tokenizer: Tokenizer, text: str) -> int:

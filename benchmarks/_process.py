@@ -68,7 +68,7 @@ class Worker:
         given: list[str] = []
         for start in range(0, len(texts), CHUNK):
             chunk = texts[start : start + CHUNK]
-            labels = self._ask(0, do="labels", texts=list(chunk))["labels"]
+            labels = self.ask(0, do="labels", texts=list(chunk))["labels"]
             if not isinstance(labels, list) or len(labels) != len(chunk):
                 raise ContenderFailed(f"expected {len(chunk)} labels, one a text, got {labels!r:.80}")
             given += map(str, labels)
@@ -79,7 +79,7 @@ class Worker:
         given = []
         for start in range(0, len(texts), CHUNK):
             chunk = list(texts[start : start + CHUNK])
-            rows = self._ask(0, do="probabilities", texts=chunk)["probabilities"]
+            rows = self.ask(0, do="probabilities", texts=chunk)["probabilities"]
             if rows is None:
                 return None
             try:
@@ -93,41 +93,52 @@ class Worker:
 
     def repeat(self, texts: Sequence[str], seconds: float, calls: int) -> list[float]:
         """Have a call repeated for some seconds, and so often at least; give each one's wall time in milliseconds."""
-        return self._milliseconds(self._ask(seconds, do="repeat", texts=list(texts), seconds=seconds, calls=calls))
+        return self.milliseconds(self.ask(seconds, do="repeat", texts=list(texts), seconds=seconds, calls=calls))
 
     def each(self, texts: Sequence[str]) -> list[float]:
         """Have the texts labelled one after the other; give the wall time of each in milliseconds."""
-        return self._milliseconds(self._ask(0, do="each", texts=list(texts)))
+        return self.milliseconds(self.ask(0, do="each", texts=list(texts)))
 
     def arrivals(self, texts: Sequence[str], at_s: Sequence[float]) -> list[float]:
         """Have texts arrive at given seconds; give the milliseconds from the arrival of each to its answer."""
-        return self._milliseconds(self._ask(at_s[-1], do="arrivals", texts=list(texts), at_s=list(at_s)))
+        return self.milliseconds(self.ask(at_s[-1], do="arrivals", texts=list(texts), at_s=list(at_s)))
 
     def once(self, texts: Sequence[str]) -> tuple[float, float]:
         """Have all texts labelled in one call; give wall seconds and CPU-seconds of all its threads."""
-        answer = self._ask(0, do="once", texts=list(texts))
+        answer = self.ask(0, do="once", texts=list(texts))
         return float(answer["s"]), float(answer["cpu_s"])
 
     def idle(self, texts: Sequence[str]) -> float:
         """Give the CPU-milliseconds that it burns in the second after a call."""
-        return float(self._ask(0, do="idle", texts=list(texts))["cpu_ms"])
+        return float(self.ask(0, do="idle", texts=list(texts))["cpu_ms"])
 
     def memory(self) -> tuple[float, float]:
         """Give its resident memory now and at most so far, in megabytes (10^6)."""
-        answer = self._ask(0, do="memory")
+        answer = self.ask(0, do="memory")
         return float(answer["rss_mb"]), float(answer["peak_rss_mb"])
 
     def pause(self) -> None:
         """Stop the process until it is asked again."""
         self._signal(signal.SIGSTOP)
 
-    def _milliseconds(self, answer: Mapping[str, Any]) -> list[float]:
+    @staticmethod
+    def milliseconds(answer: Mapping[str, Any]) -> list[float]:
+        """Read the times of an answer, in milliseconds."""
         times = [float(ms) for ms in answer["ms"]]
         if not times or not all(ms > 0 for ms in times):
             raise ContenderFailed(f"expected times above 0 ms, got {times!r:.80}")
         return times
 
-    def _ask(self, spend_s: float, /, **request: object) -> dict[str, Any]:
+    def ask(self, spend_s: float, /, **request: object) -> dict[str, Any]:
+        """Send a request and give its answer.
+
+        Args:
+            spend_s: How long it was asked to spend, in seconds.
+            request: As the table in `_worker` has it.
+
+        Raises:
+            ContenderFailed: As every method; also where the answer is {"failed": reason}, which leaves it alive.
+        """
         self._signal(signal.SIGCONT)
         with contextlib.suppress(BrokenPipeError):  # told by what it does not answer
             requests = cast("IO[bytes]", self._process.stdin)
@@ -135,6 +146,8 @@ class Worker:
             requests.flush()
         answer = self._read(self._limits.call_s + spend_s)
         self.pause()
+        if "failed" in answer:
+            raise ContenderFailed(str(answer["failed"]))
         return answer
 
     def _read(self, seconds: float) -> dict[str, Any]:

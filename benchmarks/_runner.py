@@ -33,11 +33,15 @@ class Roster:
             self.failed[contender] = reason
 
 
-class Timed(Protocol):
-    """What can be timed: a contender's process, or a stand-in for one."""
+class Repeats(Protocol):
+    """What can be asked for the same again."""
 
     def repeat(self, texts: Sequence[str], seconds: float, calls: int) -> list[float]:
         """Repeat a call for some seconds, and so often at least; give each one's wall time in milliseconds."""
+
+
+class Timed(Repeats, Protocol):
+    """What can be timed: a contender's process, or a stand-in for one."""
 
     def each(self, texts: Sequence[str]) -> list[float]:
         """Label the texts one after the other; give each one's wall time in milliseconds."""
@@ -70,7 +74,7 @@ def interleave(
     return {name: turns for name, turns in taken.items() if name in roster.running}
 
 
-def warm_up(subject: Timed, texts: Sequence[str], seconds: float, turns: int) -> None:
+def warm_up(subject: Repeats, texts: Sequence[str], seconds: float, turns: int) -> None:
     """Repeat a call until its time is stable, or so many turns are over."""
     before = np.inf
     for _ in range(turns):

@@ -25,14 +25,16 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ._contenders import CONTENDERS, Models, System
 from ._files import end_with_parent
 
 IDLE_SECONDS = 1.0
+
+Served = TypeVar("Served")
 
 
 def main() -> None:
@@ -57,23 +59,27 @@ def main() -> None:
     serve(load, options.threads)
 
 
-def serve(load: Callable[[], System], threads: int) -> None:
+def serve(
+    load: Callable[[], Served], threads: int, answers: Mapping[str, Callable[..., dict[str, Any]]] | None = None
+) -> None:
     """Load a contender and answer requests until stdin closes.
 
     Args:
         load: Loads it.
         threads: It may use so many processors from then on, however many threads it has started.
+        answers: What answers each request, called with what was loaded and the request; None for `ANSWERS`.
     """
     end_with_parent()
+    known = ANSWERS if answers is None else answers
     # The answers have the real stdout for themselves; whatever a library prints goes to stderr.
-    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as answers:
+    with os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8") as replies:
         os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
         system = load()
         _pin(threads)
-        print(json.dumps({"ready": True}), file=answers, flush=True)
+        print(json.dumps({"ready": True}), file=replies, flush=True)
         for line in sys.stdin:
             request = json.loads(line)
-            print(json.dumps(_ANSWERS[request.pop("do")](system, **request)), file=answers, flush=True)
+            print(json.dumps(known[request.pop("do")](system, **request)), file=replies, flush=True)
 
 
 def _pin(processors: int) -> None:
@@ -152,7 +158,7 @@ def _memory(_system: System) -> dict[str, Any]:
     return {"rss_mb": rss, "peak_rss_mb": peak}
 
 
-_ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
+ANSWERS: dict[str, Callable[..., dict[str, Any]]] = {
     "labels": _labels,
     "probabilities": _probabilities,
     "repeat": _repeat,

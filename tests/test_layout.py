@@ -67,19 +67,19 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
 
     expected = {
         "train": "BaseModelNotFound OutOfMemory RunNotResumable RunNotSaved SearchFailed SearchResult SearchTrial "
-        "TrainingArguments TrainingDiverged TrainingError TrainingResult default_space get_templated_dataset read_data "
-        "sample_dataset search train",
+        "TeacherNotUsable TrainingArguments TrainingDiverged TrainingError TrainingResult default_space distill "
+        "get_templated_dataset read_data sample_dataset search train",
         "export": "CheckReport CheckedOutput Checkpoint CheckpointError ExportError GraphError GraphInspection "
         "Inspection ParityError Reason UnsupportedCheckpoint check export inspect read_checkpoint "
         "write_packed_graph write_triton_repository",
         "runtime": "FORMAT_VERSION About BundleCorrupt BundleError BundleFile BundleNotFound Classifier "
         "ClassifierClosed Command CudaOptions DatasetError DeadlineExceeded DeviceOutOfMemory "
-        "DeviceUnavailable Evaluation Explanation HubError InvalidText LabelMetrics Manifest MissingExtra "
-        "MultiLabelEvaluation MultiLabelRow NoDecisionScores NoProbabilities OutputExists Overloaded "
-        "Parity Precision Prediction Row Scores SetfuseError Stats Target Task Tensor UnsupportedFormat "
-        "UsageError Variant VariantNotFound WordEffect as_rows evaluate evaluate_multi_label find_on_hub "
-        "naming_hint new_folder push read_multi_label_rows read_records read_rows read_texts "
-        "require_extra to_multi_label_row to_row",
+        "DeviceUnavailable Evaluation Explanation HubError InvalidText LabelMetrics Manifest "
+        "MissingExtra MultiLabelEvaluation MultiLabelRow NoDecisionScores NoProbabilities OutputExists "
+        "Overloaded Parity Precision Prediction Row Scores SetfuseError Stats Target Task Tensor "
+        "UnsupportedFormat UsageError Variant VariantNotFound WordEffect as_rows evaluate "
+        "evaluate_multi_label find_on_hub naming_hint new_folder push read_multi_label_rows read_records "
+        "read_rows read_texts require_extra to_multi_label_row to_row",
     }
     assert done.stdout.split() == expected[stage].split()
 

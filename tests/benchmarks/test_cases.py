@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from benchmarks._cases import _WORDS, BATCH, BATCH_LENGTHS, Corpus, make_cases, read_corpus
+from benchmarks._cases import BATCH, BATCH_LENGTHS, WORDS, Corpus, make_cases, read_corpus
 from benchmarks._errors import BenchmarkError
 from benchmarks._plan import FULL, QUICK
 from tests.models import MAX_LENGTH
@@ -23,7 +23,7 @@ def byte_pairs() -> Tokenizer:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    corpus = [f"so {word}" for word in _WORDS] + _WORDS[:60]  # the others are split where they open a text
+    corpus = [f"so {word}" for word in WORDS] + WORDS[:60]  # the others are split where they open a text
     tokenizer.train_from_iterator(corpus * 5, trainers.BpeTrainer(vocab_size=3000, show_progress=False))
     return tokenizer
 
@@ -48,8 +48,8 @@ def test_each_text_has_exactly_the_stated_tokens(kind: str, request: pytest.Fixt
 
 
 def test_a_word_that_is_split_where_it_opens_a_text_is_not_used(byte_pairs: Tokenizer) -> None:
-    opens = {word for word in _WORDS if len(byte_pairs.encode(word).ids) == 1}
-    assert 20 < len(opens) < len(_WORDS), "expected some words to be split, and some not: this test proves nothing"
+    opens = {word for word in WORDS if len(byte_pairs.encode(word).ids) == 1}
+    assert 20 < len(opens) < len(WORDS), "expected some words to be split, and some not: this test proves nothing"
 
     cases = make_cases(byte_pairs, MAX_LENGTH, FULL.lengths)
 

@@ -19,6 +19,20 @@ def test_the_interval_covers_the_true_ratio_about_as_often_as_it_says() -> None:
     assert 0.85 < covered / 200 <= 1.0
 
 
+@pytest.mark.parametrize("rounds", [MIN_ROUNDS, 10, 25])
+def test_the_interval_is_scipys(rounds: int) -> None:
+    """Both resample at random: an end may fall on the next of the few medians that there are."""
+    from scipy.stats import bootstrap
+
+    own = np.random.default_rng(rounds).lognormal(0, 0.3, rounds)
+
+    found = ratio(own, np.ones(rounds))
+
+    theirs = bootstrap((own,), np.median, method="percentile", rng=np.random.default_rng(1)).confidence_interval
+    assert found.low == pytest.approx(theirs.low, abs=0.03)
+    assert found.high == pytest.approx(theirs.high, abs=0.03)
+
+
 def test_the_same_figures_give_the_same_interval() -> None:
     own, reference = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0], [1.0] * 6
 

@@ -4,6 +4,8 @@ Everything around the provider is the real thing: the graph, onnxruntime's sessi
 """
 
 import ctypes
+import dataclasses
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -88,6 +90,8 @@ class Machine:
         sessions: What each session was made with: its providers, and whether it may fall back to the CPU.
         fails: Raises, told the shape of the token ids, what a run is to raise.
         refuses: Raises, told the number of the session from 1, what making it is to raise.
+        makes: Raises, told its shape, what making a buffer on the GPU is to raise.
+        gpu: The GPU that was taken.
     """
 
     library: Library
@@ -95,6 +99,13 @@ class Machine:
     sessions: list[tuple[list[Any], str]] = field(default_factory=list)
     fails: Callable[[list[int]], object] = lambda _: None
     refuses: Callable[[int], object] = lambda _: None
+    makes: Callable[[list[int]], object] = lambda _: None
+    gpu: Gpu = GPU
+
+    def on(self, index: int) -> Gpu:
+        """Take the GPU of a number."""
+        self.gpu = dataclasses.replace(GPU, index=index)
+        return self.gpu
 
 
 class Session:
@@ -105,6 +116,7 @@ class Session:
         self._name = name
         self._machine = machine
         self._ids: dict[int, Any] = {}
+        self._captured: dict[str, tuple[int, int]] = {}
 
     def get_providers(self) -> list[str]:
         return [self._name, "CPUExecutionProvider"]
@@ -121,12 +133,13 @@ class Session:
         binding.bind_ortvalue_input = remember
         return binding
 
-    def run_with_iobinding(self, binding: Any, options: onnxruntime.RunOptions) -> None:
+    def run_with_iobinding(self, binding: Any, options: onnxruntime.RunOptions | None) -> None:
         shape = self._ids[id(binding)][1]
-        try:
-            graph = options.get_run_config_entry("gpu_graph_id")
-        except RuntimeError:
-            graph = ""
+        graph = options.get_run_config_entry("gpu_graph_id") if options else ""
+        if graph not in {"", "-1"}:
+            # As onnxruntime has it: in the thread of the capture, and in the buffers of the capture.
+            here = (threading.get_ident(), id(binding))
+            assert self._captured.setdefault(graph, here) == here
         self._machine.fails(shape)
         self._machine.runs.append((graph, shape))
         self._real.run_with_iobinding(binding, options)
@@ -150,14 +163,15 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
         return Session(create_session(model, plain, [("CPUExecutionProvider", {})], **others), providers[0][0], machine)
 
     def on_the_cpu(shape: list[int], dtype: Any, device: str, index: int) -> onnxruntime.OrtValue:
-        assert (device, index) == ("cuda", GPU.index)
+        assert (device, index) == ("cuda", machine.gpu.index)
+        machine.makes(shape)
         return make_value(shape, dtype, "cpu", 0)
 
     make_value = onnxruntime.OrtValue.ortvalue_from_shape_and_type
     monkeypatch.setattr(_cuda, "create_session", create)
     monkeypatch.setattr(onnxruntime.OrtValue, "ortvalue_from_shape_and_type", staticmethod(on_the_cpu))
     monkeypatch.setattr(Driver, "load", classmethod(lambda cls: cls(machine.library)))
-    monkeypatch.setattr(_source, "_find_gpu", lambda index, engine: GPU)  # noqa: ARG005
+    monkeypatch.setattr(_source, "_find_gpu", lambda index, engine: machine.on(index))  # noqa: ARG005
     return machine
 
 

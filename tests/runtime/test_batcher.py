@@ -40,8 +40,8 @@ class Engine:
     def bucket(self, token_ids: npt.NDArray[np.int64]) -> int:
         return len(token_ids)
 
-    def most_texts(self, bucket: int) -> int:
-        return max(1, self.max_batch_tokens // max(1, bucket))
+    def take(self, bucket: int, waiting: int) -> int:
+        return min(waiting, max(1, self.max_batch_tokens // max(1, bucket)))
 
     def encode(self, texts: Sequence[str]) -> list[npt.NDArray[np.int64]]:
         if "unreadable" in texts:

@@ -125,19 +125,22 @@ MISSING = [DeviceUnavailable("expected NVIDIA's driver, found none"), MissingExt
 
 
 @pytest.mark.parametrize("missing", MISSING)
-@pytest.mark.parametrize("asked", [{"device": "cuda"}, {"device": "cuda:1"}, {"precision": "fp16"}])
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"device": "cuda"}, 'device="cuda": {}; or pass device="cpu"'),
+        ({"device": "cuda:1"}, 'device="cuda": {}; or pass device="cpu"'),
+        ({"precision": "fp16"}, 'precision="fp16": {}; or leave the precision out'),
+        ({"engine": "tensorrt"}, 'engine="tensorrt": {}; or leave the engine out'),
+    ],
+)
 def test_a_gpu_that_was_asked_for_is_had_or_refused(
-    asked: dict[str, str], missing: SetfuseError, bundles: dict[str, Manifest]
+    asked: dict[str, str], told: str, missing: SetfuseError, bundles: dict[str, Manifest]
 ) -> None:
     with pytest.raises(type(missing)) as caught:
         chosen(bundles["all"], missing, **asked)
 
-    assert str(caught.value) == f'device="cuda": {missing}; or pass device="cpu"'
-
-
-def test_tensorrt_that_was_asked_for_is_had_or_refused(bundles: dict[str, Manifest]) -> None:
-    with pytest.raises(DeviceUnavailable, match="NVIDIA's driver"):
-        chosen(bundles["all"], MISSING[0], engine="tensorrt")
+    assert str(caught.value) == told.format(missing)
 
 
 def test_without_a_gpu_the_cpu_is_taken_where_nothing_was_asked_for_and_the_reason_says_so(

@@ -76,17 +76,6 @@ def test_a_gpu_that_can_be_used(driver: Callable[[Library], None], libraries: li
     assert "loaded libcublasLt.so.13" in libraries
 
 
-def test_what_preloading_prints_is_kept_back(
-    driver: Callable[[Library], None], libraries: list[str], capsys: pytest.CaptureFixture[str]
-) -> None:
-    driver(Library())
-
-    find_gpu(0, package(CUDA, preload_dlls=lambda: print("Failed to load everything")))  # noqa: T201
-
-    assert capsys.readouterr().out == ""
-    assert libraries
-
-
 def test_a_package_without_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     versions(monkeypatch, onnxruntime="1.32.0")
 
@@ -105,6 +94,22 @@ def test_both_packages_in_one_folder(monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert told.startswith("onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are both installed, into the same folder")
     assert told.endswith('pip uninstall both of them, then pip install "setfuse[gpu]"')
+
+
+def test_both_packages_where_the_one_with_cuda_is_imported(
+    driver: Callable[[Library], None],
+    libraries: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    driver(Library())
+    versions(monkeypatch, onnxruntime="1.32.0", onnxruntime_gpu="1.31.1")
+
+    find_gpu(0, package(CUDA, CPU))
+
+    assert "onnxruntime 1.32.0 and onnxruntime-gpu 1.31.1 are both installed" in caplog.text
+    assert "each has overwritten files of the other; pip uninstall both" in caplog.text
+    assert libraries
 
 
 def test_no_driver(libraries: list[str]) -> None:
@@ -168,6 +173,37 @@ def test_a_library_that_is_missing(missing: str, driver: Callable[[Library], Non
 
     assert told.startswith(f"expected {missing}, which onnxruntime's provider needs, but it cannot be loaded")
     assert 'pip install "onnxruntime-gpu[cuda,cudnn]" nvidia-cublas' in told
+
+
+def test_for_cuda_12_the_packages_have_other_names(driver: Callable[[Library], None], libraries: list[str]) -> None:
+    driver(Library())
+    assert "libcublasLt.so.12" not in libraries
+
+    told = refusal(0, package(CUDA, cuda="12.8"))
+
+    assert told.startswith("expected libcudart.so.12, ")
+    assert 'pip install "onnxruntime-gpu[cuda,cudnn]" nvidia-cublas-cu12' in told
+
+
+def test_a_library_that_is_found_but_cannot_be_loaded_says_why(
+    driver: Callable[[Library], None], libraries: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    driver(Library())
+    libraries.remove("libcublas.so.13")
+    (tmp_path / "nvidia" / "cu13" / "lib").mkdir(parents=True)
+    (tmp_path / "nvidia" / "cu13" / "lib" / "libcublas.so.13").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    load = ctypes.CDLL
+
+    def damaged(name: str, mode: int = 0) -> object:
+        if name.startswith(str(tmp_path)):
+            raise OSError(f"{name}: file too short")
+        return load(name, mode=mode)
+
+    monkeypatch.setattr(ctypes, "CDLL", damaged)
+
+    assert "it cannot be loaded (" + str(tmp_path) in (told := refusal(0, package(CUDA)))
+    assert "file too short" in told
 
 
 def test_a_library_in_a_package_of_nvidias(

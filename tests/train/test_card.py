@@ -93,6 +93,7 @@ def facts(rows: Sequence[Any] = tuple(ROWS), settings: HeadSettings | None = Non
         "size": 133_500_000,
         "command": "setfuse train d.jsonl",
         "for_setfit": False,
+        "teacher": None,
     }
     return CardFacts(**{**given, **changes})
 
@@ -353,6 +354,13 @@ def test_files_are_called_by_their_names_and_other_rows_by_a_stand_in(tmp_path: 
 def test_what_no_command_line_can_name(options: dict[str, Any]) -> None:
     assert command(Call(rows="d", base="b", eval_rows=None, args=TrainingArguments(), options=options)) is None
     assert "an object that no command line can name" in model_card(facts(command=None))
+
+
+def test_a_student_names_its_teacher() -> None:
+    card = model_card(facts(teacher="a_b|c", command=None))
+
+    assert "on 5 texts that a_b&#124;c labelled." in card
+    assert section(card, "### Reproduction") == ["It was taught by `setfuse.train.distill`, which has no command line."]
 
 
 def test_a_checkpoint_has_its_card(tiny_base: Path, tmp_path: Path) -> None:

@@ -63,10 +63,11 @@ class About:
 
     def __str__(self) -> str:
         version = self.engine_version or "(not installed)"
+        engine = "tensorrt, in onnxruntime" if self.engine == Engine.TENSORRT else self.engine
         threads = f"{self.threads} thread{'s' * (self.threads > 1)}"
         processor = ", ".join(self.processor) or "not known"
         where = f"on {self.gpu}" if self.gpu else f"{threads}; processor: {processor}"
-        return f"{self.precision}/{self.target} ({self.file}) in {self.engine} {version}, {where}; {self.reason}"
+        return f"{self.precision}/{self.target} ({self.file}) in {engine} {version}, {where}; {self.reason}"
 
 
 def _version(engine: Engine) -> str:

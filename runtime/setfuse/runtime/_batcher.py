@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ._batching import Limits, is_number
-from ._errors import ClassifierClosed, DeadlineExceeded, Overloaded, UsageError
+from ._errors import ClassifierClosed, DeadlineExceeded, DeviceUnavailable, Overloaded, UsageError
 from ._model import MAX_TEXTS_AT_ONCE, Model, name_text
 from ._tracing import link_to_caller
 
@@ -65,7 +65,7 @@ class Batcher:
     """Answers texts in a thread of its own. A text finds the graph idle and is answered at once, alone.
 
     While the graph is busy, texts gather in buckets by their number of tokens, as the device has them: on the CPU a
-    bucket a number. A run takes texts of one bucket, so that short ones never wait for the padding of long ones. Which
+    bucket a number, so that nothing is padded. A run takes texts of one bucket. Which
     bucket comes next: the one of most texts, or,
     once a text has waited for `max_wait_ms`, the one of the oldest.
     """
@@ -284,7 +284,7 @@ class Batcher:
             bucket = self._next_bucket(now)
             in_turn = list(self._by_bucket[bucket])
             late = [request for request in in_turn if now >= request.deadline]
-            batch = [request for request in in_turn if now < request.deadline][: self._model.most_texts(bucket)]
+            batch = [request for request in in_turn if now < request.deadline][: self._model.take(bucket, len(in_turn))]
             self._in_hand = late + batch
             late, batch = self._begin(late), self._begin(batch)
         waited = sum(now - request.arrived for request in batch)
@@ -299,10 +299,7 @@ class Batcher:
             return oldest
         return max(
             list(self._by_bucket),
-            key=lambda bucket: (
-                min(len(self._by_bucket[bucket]), self._model.most_texts(bucket)),
-                -arrived[bucket],
-            ),
+            key=lambda bucket: (self._model.take(bucket, len(self._by_bucket[bucket])), -arrived[bucket]),
         )
 
     def _run(self, batch: list[_Request]) -> None:
@@ -311,8 +308,9 @@ class Batcher:
             rows: list[Row] = self._model.run([request.token_ids for request in batch], self._output, links).tolist()
             answers = list(zip(batch, rows, strict=True))
         except BaseException as error:  # noqa: BLE001 - whatever it is, the callers must hear of it
-            if len(batch) == 1:
-                batch[0].set_exception(_named(error, batch[0].number))
+            if len(batch) == 1 or isinstance(error, DeviceUnavailable):
+                for request in batch:
+                    request.set_exception(_named(error, request.number))
                 return
             for request in batch:  # a text that the graph fails on must not take its neighbours along
                 self._run([request])

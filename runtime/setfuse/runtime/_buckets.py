@@ -74,8 +74,8 @@ def plan_padded(lengths: Sequence[int], max_tokens: int, longest: int) -> list[l
         longest: As of `length_bucket`.
 
     Returns:
-        Indices into `lengths`, a list a batch, longest texts first. Every index appears exactly once. No batch of
-        more than `FREE_TOKENS` has a larger share of padding than `MOST_PADDING`, but for that of its longest text.
+        Indices into `lengths`, a list a batch, longest texts first. Every index appears exactly once. Of a batch of
+        several texts and more than `FREE_TOKENS`, padding included, at most `MOST_PADDING` is padding.
     """
     order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
     batches = []

@@ -1,8 +1,8 @@
 """A graph as a model runs it on a GPU: in shapes that are known beforehand, on several streams."""
 
-import contextlib
+import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ._buckets import (
     BATCH_SIZES,
+    FREE_TOKENS,
     batch_bucket,
     largest_batch,
     length_bucket,
@@ -18,11 +19,10 @@ from ._buckets import (
     shared_bucket,
 )
 from ._cuda_options import CudaOptions
-from ._cuda_stream import Shape, Stream
+from ._cuda_stream import EngineFailure, Shape, Stream, engine_failures
 from ._driver import Driver, Gpu
-from ._engine import is_own_error
 from ._errors import BundleCorrupt, DeviceOutOfMemory, DeviceUnavailable, SetfuseError
-from ._gpu import check_process, load_problem
+from ._gpu import check_process, install_cudnn, load_problem
 from ._log import log
 from ._provider import Provider
 from ._session import check_interface, create_session, import_onnxruntime, quiet_options
@@ -36,7 +36,7 @@ CAPTURED_TOKENS = 4096
 
 _MEMORY_SIGNS = ("failed to allocate memory", "out of memory", "alloc_failed", "available memory of")
 _CPU_SIGN = "assigned to the default CPU EP"
-_DEVICE_SIGNS = ("cuda failure", "cublas failure", "cudnn", "cuda error")
+_DEVICE_SIGNS = ("cuda failure", "cublas failure", "cuda error", "no kernel image", "tensorrt")
 
 
 class CudaGraph:
@@ -74,44 +74,50 @@ class CudaGraph:
             DeviceOutOfMemory: It does not fit.
         """
         check_process()
+        self._process = os.getpid()
         self._file = variant.file.file
         self._gpu = gpu
         self._provider = provider.name
         self._name = name
         self._longest = longest
-        self._most_tokens = max_tokens
+        self._run_tokens = max_tokens
         self._lock = threading.RLock()  # a signal's handler may call while its own thread holds it
-        tokens = max(max_tokens, length_bucket(longest, longest))
+        self._streams = self._load_streams(model, variant, provider, options.streams)
+        self.workers = len(self._streams)
+        driver = Driver.load()
+        for stream in self._streams:
+            # A GPU that runs nothing must not pass for one that merely captures nothing.
+            self._run(stream, [np.zeros(1, dtype=np.int64)], Shape(captured_output, 1, length_bucket(1, longest)))
+            self._pin(stream, driver)
+            if provider.captures:
+                self._capture(stream, driver, captured_output, options.graph_memory_mb * 2**20 // self.workers)
 
+    def _load_streams(self, model: str | bytes, variant: Variant, provider: Provider, count: int) -> list[Stream]:
         def load() -> "onnxruntime.InferenceSession":
             session_options = quiet_options(import_onnxruntime())
             session_options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-            session = create_session(model, session_options, provider.chain)
+            with engine_failures():
+                session = create_session(model, session_options, provider.chain)
             if session.get_providers()[0] != provider.name:
                 raise DeviceUnavailable(
-                    f"expected {provider.name} to run {self._file} on {gpu}, but onnxruntime took "
+                    f"expected {provider.name} to run {self._file} on {self._gpu}, but onnxruntime took "
                     f"{session.get_providers()[0]}"
                 )
             check_interface(session, variant)
             return session
 
-        self._streams: list[Stream] = []
-        for number in range(options.streams):
+        tokens = max(self._run_tokens, length_bucket(self._longest, self._longest))
+        streams: list[Stream] = []
+        while len(streams) < count:
             try:
-                with self._own_errors(None):
-                    stream = Stream(load, variant, gpu, tokens, captures=provider.captures)
-            except DeviceOutOfMemory as error:
-                if not number:
-                    raise
-                log(f"goes on with {number} of {options.streams} streams: {error}", name, warning=True)
+                streams.append(Stream(load, variant, self._gpu, tokens, captures=provider.captures))
+            except EngineFailure as failure:
+                error = self._meaning(str(failure), "the graph")
+                if not streams or not isinstance(error, DeviceOutOfMemory):
+                    raise error from failure
+                log(f"goes on with {len(streams)} of {count} streams: {error}", self._name, warning=True)
                 break
-            self._streams.append(stream)
-        driver = Driver.load()
-        for stream in self._streams:
-            self._pin(stream, driver)
-            if provider.captures:
-                self._capture(stream, driver, captured_output, options.graph_memory_mb * 2**20 // len(self._streams))
-        self.workers = len(self._streams)
+        return streams
 
     def _pin(self, stream: Stream, driver: Driver) -> None:
         try:
@@ -120,12 +126,11 @@ class CudaGraph:
             log(f"copies texts from memory that is not locked: {error}", self._name)
 
     def _capture(self, stream: Stream, driver: Driver, output: str, budget: int) -> None:
-        widths = length_buckets(self._longest)
         shapes = [
             Shape(output, rows, width)
             for rows in BATCH_SIZES
-            for width in widths
-            if rows * width <= min(CAPTURED_TOKENS, self._most_tokens)
+            for width in length_buckets(self._longest)
+            if rows == 1 or rows * width <= min(CAPTURED_TOKENS, self._run_tokens)
         ]
         shapes.sort(key=lambda shape: shape.rows * shape.width)
         before = driver.free_memory(self._gpu.index)
@@ -134,9 +139,9 @@ class CudaGraph:
             return before - driver.free_memory(self._gpu.index) < budget
 
         try:
-            with self._own_errors(None):
-                count = stream.do(stream.capture, shapes, fits)
-        except (BundleCorrupt, DeviceOutOfMemory, DeviceUnavailable) as error:
+            count = stream.capture(shapes, fits)
+        except EngineFailure as failure:
+            error = self._meaning(str(failure), "a run that is captured")
             log(f"goes on without capturing more runs: {error}", self._name, warning=True)
         else:
             taken = (before - driver.free_memory(self._gpu.index)) / 2**20
@@ -152,15 +157,17 @@ class CudaGraph:
         Returns:
             Indices into `lengths`, a list a run, longest texts first.
         """
-        return plan_padded(lengths, min(max_tokens, self._most_tokens), self._longest)
+        return plan_padded(lengths, min(max_tokens, self._run_tokens), self._longest)
 
     def bucket(self, length: int) -> int:
         """Tell with which others a text may share a run: those within twice its length, as padding is cheap here."""
         return shared_bucket(length, self._longest)
 
-    def most_texts(self, length: int, max_tokens: int) -> int:
-        """Tell how many texts of at most so many tokens may share a run of at most `max_tokens`."""
-        return largest_batch(min(max_tokens, self._most_tokens) // max(1, length))
+    def take(self, bucket: int, waiting: int, max_tokens: int) -> int:
+        """Tell how many of the texts of a bucket that wait are best run together: no row of a large run is padding."""
+        most = largest_batch(min(max_tokens, self._run_tokens) // max(1, bucket))
+        texts = min(waiting, most)
+        return texts if batch_bucket(texts) * bucket <= FREE_TOKENS else largest_batch(texts)
 
     def goes_wide(self, tokens: int) -> bool:  # noqa: ARG002 - as `Graph`
         """No: a run has the GPU."""
@@ -188,43 +195,37 @@ class CudaGraph:
             DeviceUnavailable: The GPU fails.
             BundleCorrupt: onnxruntime fails otherwise.
         """
+        if os.getpid() != self._process:
+            check_process()  # which says why not
         shape = Shape(output, batch_bucket(len(token_ids)), length_bucket(max(map(len, token_ids)), self._longest))
+        stream = min(self._streams, key=lambda stream: stream.waiting)
         try:
-            with self._least_busy() as stream, self._own_errors(shape):
-                rows: npt.NDArray[np.float32] = stream.do(stream.run, token_ids, shape)
-                return rows
+            return self._run(stream, token_ids, shape)
         except DeviceOutOfMemory as error:
             if len(token_ids) == 1:
                 raise
-            self._most_tokens = max(1, min(self._most_tokens, shape.rows * shape.width // 2))
-            log(f"goes on with runs of at most {self._most_tokens} tokens: {error}", self._name, warning=True)
+            self._learn(shape, error)
         middle = len(token_ids) // 2
         halves = (token_ids[:middle], token_ids[middle:])
         return np.concatenate([self.run(half, output, alone=False) for half in halves])
 
-    @contextlib.contextmanager
-    def _least_busy(self) -> Iterator[Stream]:
+    def _run(self, stream: Stream, token_ids: Sequence[npt.NDArray[np.int64]], shape: Shape) -> npt.NDArray[np.float32]:
+        try:
+            return stream.run(token_ids, shape)
+        except EngineFailure as failure:
+            what = f"a run of {shape.rows} texts x {shape.width} tokens"
+            raise self._meaning(str(failure), what) from failure
+
+    def _learn(self, shape: Shape, error: DeviceOutOfMemory) -> None:
+        """Let later runs be no larger than half of one that did not fit, but not so small for ever that it hurts."""
         with self._lock:
-            stream = min(self._streams, key=lambda stream: stream.waiting)
-            stream.waiting += 1
-        try:
-            yield stream
-        finally:
-            with self._lock:
-                stream.waiting -= 1
+            before = self._run_tokens
+            self._run_tokens = min(before, max(FREE_TOKENS, shape.rows * shape.width // 2))
+            news = self._run_tokens < before
+        log(f"goes on with runs of at most {self._run_tokens} tokens: {error}", self._name, warning=news)
 
-    @contextlib.contextmanager
-    def _own_errors(self, shape: Shape | None) -> Iterator[None]:
-        """Say of onnxruntime's errors what they are: `BundleCorrupt`, `DeviceUnavailable` or `DeviceOutOfMemory`."""
-        try:
-            yield
-        except Exception as error:  # onnxruntime's exceptions have no common base but this one
-            if not is_own_error(error, "onnxruntime"):
-                raise
-            what = f"a run of {shape.rows} texts x {shape.width} tokens" if shape else "the graph"
-            raise self._told(str(error), what) from error
-
-    def _told(self, error: str, what: str) -> SetfuseError:
+    def _meaning(self, error: str, what: str) -> SetfuseError:
+        """Say of an error of onnxruntime's what it is to a user."""
         if any(sign in error.lower() for sign in _MEMORY_SIGNS):
             return DeviceOutOfMemory(
                 f"{self._file}: expected room for {what} in the memory of {self._gpu}, found too little; free some, or "
@@ -235,8 +236,13 @@ class CudaGraph:
             if problem:
                 return DeviceUnavailable(f"{self._file}: onnxruntime cannot load its {self._provider}: {problem}")
             return DeviceUnavailable(
-                f"{self._file}: expected kernels for all of the graph on {self._gpu}, but onnxruntime would run parts "
-                f"of it on the CPU; export the bundle again, or use another release of onnxruntime-gpu ({error})"
+                f"{self._file}: expected kernels for all of the graph on {self._gpu}, but {self._provider} would leave "
+                f"parts of it to the CPU; use another release of onnxruntime-gpu, or export the bundle again ({error})"
+            )
+        if "cudnn" in error.lower():
+            return DeviceUnavailable(
+                f"{self._file}: {self._gpu} fails on {what} for want of a cuDNN that works ({error}); "
+                f"{install_cudnn(import_onnxruntime())}"
             )
         if any(sign in error.lower() for sign in _DEVICE_SIGNS):
             return DeviceUnavailable(f"{self._file}: {self._gpu} fails on {what}: {error}")

@@ -7,14 +7,15 @@ from ._errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CudaOptions:
-    """How a GPU is used.
+    """How a GPU is used. TensorRT, which has settings of its own, goes by `streams` alone.
 
     Attributes:
         graphs: Whether runs of the usual shapes are captured as CUDA graphs when the classifier is loaded: a captured
             run starts all its kernels at once, which is most of the time of a short one.
         graph_memory_mb: MiB of the GPU's memory that capturing may take; what does not fit runs uncaptured.
         streams: How many runs may be on the GPU at once, each with its own copy of the weights.
-        memory_mb: MiB of the GPU's memory that each stream may take; None for all there is.
+        memory_mb: MiB of the GPU's memory that onnxruntime may take for each stream's weights and what is between the
+            layers; None for all there is. CUDA's own libraries take theirs besides.
         attention: Which kernels may compute the attention, as the bits of onnxruntime's `sdpa_kernel`; None for what
             was measured on GPUs of this compute capability, or, where nothing was, onnxruntime's own choice.
 

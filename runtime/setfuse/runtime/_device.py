@@ -91,7 +91,7 @@ def choose(
         gpu = find_gpu(device.index, choice.engine)
     except (DeviceUnavailable, MissingExtra) as error:
         if device.target is Target.CUDA or for_gpu:
-            raise type(error)(f'device="cuda": {error}; or pass device="cpu"') from error
+            raise type(error)(_refusal(error, device, engine)) from error
         try:
             rest = on_the_cpu()
         except VariantNotFound:  # the bundle is for GPUs alone
@@ -99,6 +99,15 @@ def choose(
         why = str(error).partition(";")[0]  # what to do about it is for who asks for a GPU
         return dataclasses.replace(rest, reason=f"{rest.reason}; no GPU is used: {why}")
     return dataclasses.replace(choice, gpu=gpu)
+
+
+def _refusal(error: Exception, device: Device, engine: Engine | None) -> str:
+    """Say which argument asked for a GPU that cannot be had, and what can be passed instead."""
+    if device.target is Target.CUDA:
+        return f'device="cuda": {error}; or pass device="cpu"'
+    if engine is Engine.TENSORRT:
+        return f'engine="tensorrt": {error}; or leave the engine out'
+    return f'precision="fp16": {error}; or leave the precision out'
 
 
 def _free(manifest: Manifest, precision: str | None, engine: Engine | None) -> bool:

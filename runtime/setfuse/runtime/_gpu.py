@@ -1,15 +1,14 @@
 """Whether a GPU can be used, and if not, what is missing: asked in the order in which a user would mend it."""
 
-import contextlib
 import ctypes
 import importlib.util
-import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ._driver import Driver, Gpu
 from ._errors import DeviceUnavailable
+from ._log import log
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -19,6 +18,10 @@ TENSORRT = "TensorrtExecutionProvider"
 
 _LIBRARIES = ("libcudart.so.{cuda}", "libcublasLt.so.{cuda}", "libcublas.so.{cuda}", "libcurand.so.10")
 """What onnxruntime's CUDA provider is linked to, in an order in which one needs only those before."""
+
+
+_PLAIN_NAMES = 13
+"""From this CUDA on NVIDIA's packages do not have its number in their names, but cuDNN's."""
 
 
 class _Started:
@@ -44,6 +47,7 @@ def find_gpu(index: int, onnxruntime: "onnxruntime") -> Gpu:
     _check_package(onnxruntime)
     check_process()
     driver = Driver.load()
+    _Started.process = os.getpid()
     needed = _needed_cuda(onnxruntime)
     if driver.cuda_version < (needed, 0):
         major, minor = driver.cuda_version
@@ -56,7 +60,6 @@ def find_gpu(index: int, onnxruntime: "onnxruntime") -> Gpu:
         has = ", ".join(map(str, gpus)) or "none"
         raise DeviceUnavailable(f"expected the number of one of this machine's GPUs, got {index} (has: {has})")
     _load_libraries(onnxruntime, needed)
-    _Started.process = os.getpid()
     return gpus[index]
 
 
@@ -81,8 +84,14 @@ def check_tensorrt(onnxruntime: "onnxruntime") -> None:
     """
     if TENSORRT not in onnxruntime.get_available_providers():
         raise DeviceUnavailable(f"expected a package with {TENSORRT}, but {_package(onnxruntime)} has none")
+    cuda = _needed_cuda(onnxruntime)
     for name in ("libcudnn.so.9", "libnvinfer.so.10", "libnvonnxparser.so.10"):
-        _load(name, 'pip install "tensorrt-cu13==10.*" nvidia-cudnn-cu13')
+        _load(name, f'pip install "tensorrt-cu{cuda}==10.*" nvidia-cudnn-cu{cuda}')
+
+
+def install_cudnn(onnxruntime: "onnxruntime") -> str:
+    """Say how to install the cuDNN that onnxruntime was built for."""
+    return f"pip install nvidia-cudnn-cu{_needed_cuda(onnxruntime)}"
 
 
 def load_problem(onnxruntime: "onnxruntime", provider: str) -> str:
@@ -108,23 +117,28 @@ def _package(onnxruntime: "onnxruntime") -> str:
 
 def _check_package(onnxruntime: "onnxruntime") -> None:
     providers = onnxruntime.get_available_providers()
+    both = [f"{name} {version}" for name in ("onnxruntime", "onnxruntime-gpu") if (version := _version(name))]
+    if len(both) > 1:
+        mixed = f"{' and '.join(both)} are both installed, into the same folder"
+        remedy = 'pip uninstall both of them, then pip install "setfuse[gpu]"'
+        if CUDA not in providers:
+            raise DeviceUnavailable(f"{mixed}, and what is imported has no CUDA; {remedy}")
+        log(f"{mixed}: each has overwritten files of the other; {remedy}", "CUDA", warning=True)
     if CUDA in providers:
         return
-    from importlib import metadata
-
-    both = []
-    for name in ("onnxruntime", "onnxruntime-gpu"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            both.append(f"{name} {metadata.version(name)}")
-    if len(both) > 1:
-        raise DeviceUnavailable(
-            f"{' and '.join(both)} are both installed, into the same folder, and what is imported has no CUDA; "
-            'pip uninstall both of them, then pip install "setfuse[gpu]"'
-        )
     raise DeviceUnavailable(
         f"expected a package with {CUDA}, but {_package(onnxruntime)} has {', '.join(providers)}; "
         'pip uninstall onnxruntime, then pip install "setfuse[gpu]"'
     )
+
+
+def _version(distribution: str) -> str:
+    from importlib import metadata
+
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return ""
 
 
 def _needed_cuda(onnxruntime: "onnxruntime") -> int:
@@ -134,11 +148,11 @@ def _needed_cuda(onnxruntime: "onnxruntime") -> int:
 
 
 def _load_libraries(onnxruntime: "onnxruntime", cuda: int) -> None:
-    if hasattr(onnxruntime, "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
-            onnxruntime.preload_dlls()
+    cublas = "nvidia-cublas" if cuda >= _PLAIN_NAMES else f"nvidia-cublas-cu{cuda}"
     for name in _LIBRARIES:
-        _load(name.format(cuda=cuda), 'pip install "onnxruntime-gpu[cuda,cudnn]" nvidia-cublas')
+        _load(name.format(cuda=cuda), f'pip install "onnxruntime-gpu[cuda,cudnn]" {cublas}')
+    if hasattr(onnxruntime, "preload_dlls"):
+        onnxruntime.preload_dlls()  # what else there is, cuDNN among it; it would print what is missing of the above
 
 
 def _load(name: str, remedy: str) -> None:
@@ -149,10 +163,14 @@ def _load(name: str, remedy: str) -> None:
     """
     try:
         ctypes.CDLL(name, mode=ctypes.RTLD_GLOBAL)
-    except OSError as error:
+    except OSError as missing:
+        error = missing
         for path in _in_packages(name):
-            with contextlib.suppress(OSError):
+            try:
                 ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+            except OSError as broken:
+                error = broken
+            else:
                 return
         raise DeviceUnavailable(
             f"expected {name}, which onnxruntime's provider needs, but it cannot be loaded ({error}); {remedy}, or "

@@ -34,8 +34,8 @@ class Runner(Protocol):
     def bucket(self, length: int) -> int:
         """Tell with which others a text of so many tokens can share a run: those of the same bucket."""
 
-    def most_texts(self, length: int, max_tokens: int) -> int:
-        """Tell how many texts of a bucket may share a run of at most `max_tokens`; at least 1."""
+    def take(self, bucket: int, waiting: int, max_tokens: int) -> int:
+        """Tell how many of the texts of a bucket that wait, at least 1, are best run together, in `max_tokens`."""
 
     def goes_wide(self, tokens: int) -> bool:
         """Tell whether a run of so many tokens takes all that there is, if it is alone."""
@@ -86,9 +86,9 @@ class Graph:
         """Give the length: nothing is padded, so only texts of equal length share a run."""
         return length
 
-    def most_texts(self, length: int, max_tokens: int) -> int:
-        """Tell how many texts of a length may share a run of at most `max_tokens`."""
-        return max(1, max_tokens // max(1, length))
+    def take(self, bucket: int, waiting: int, max_tokens: int) -> int:
+        """Tell how many of the texts of a length that wait may share a run."""
+        return min(waiting, max(1, max_tokens // max(1, bucket)))
 
     def goes_wide(self, tokens: int) -> bool:
         """Tell whether a run of so many tokens has all threads, if it is alone."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ._batching import useful_workers
 from ._counters import Counters
-from ._errors import SetfuseError
+from ._errors import DeviceUnavailable, SetfuseError
 from ._graph import Runner
 from ._manifest import Manifest
 from ._tracing import span
@@ -150,9 +150,9 @@ class Model:
         """Tell with which others a text can share a run: those of the same bucket."""
         return self._graph.bucket(len(token_ids))
 
-    def most_texts(self, bucket: int) -> int:
-        """Tell how many texts of a bucket may share a run."""
-        return self._graph.most_texts(bucket, self._max_batch_tokens)
+    def take(self, bucket: int, waiting: int) -> int:
+        """Tell how many of the texts of a bucket that wait, at least 1, are best run together."""
+        return self._graph.take(bucket, waiting, self._max_batch_tokens)
 
     def _tokenize(self, texts: Sequence[str], first: int) -> list[npt.NDArray[np.int64]]:
         try:
@@ -168,6 +168,8 @@ class Model:
     ) -> npt.NDArray[np.float32]:
         try:
             return self.run(token_ids, output, alone=alone)
+        except DeviceUnavailable:  # no text is to blame
+            raise
         except SetfuseError as error:
             if len(token_ids) == 1:
                 raise name_text(error, numbers[0]) from error
@@ -177,5 +179,6 @@ class Model:
 
 
 def name_text(error: Exception, number: int) -> Exception:
-    """Say of which text an error is; errors that are not our own stay what they are."""
-    return type(error)(f"text {number}: {error}") if isinstance(error, SetfuseError) else error
+    """Say of which text an error is; one that is not our own, or that no text is to blame for, stays what it is."""
+    blames = isinstance(error, SetfuseError) and not isinstance(error, DeviceUnavailable)
+    return type(error)(f"text {number}: {error}") if blames else error

@@ -6,12 +6,14 @@ require_extra("train", needed_by="setfuse.train")
 
 from ._arguments import TrainingArguments  # noqa: E402 - only once the extra is known to be there
 from ._data import read_data  # noqa: E402
+from ._distill import distill  # noqa: E402
 from ._errors import (  # noqa: E402
     BaseModelNotFound,
     OutOfMemory,
     RunNotResumable,
     RunNotSaved,
     SearchFailed,
+    TeacherNotUsable,
     TrainingDiverged,
     TrainingError,
 )
@@ -28,11 +30,13 @@ __all__ = [
     "SearchFailed",
     "SearchResult",
     "SearchTrial",
+    "TeacherNotUsable",
     "TrainingArguments",
     "TrainingDiverged",
     "TrainingError",
     "TrainingResult",
     "default_space",
+    "distill",
     "get_templated_dataset",
     "read_data",
     "sample_dataset",

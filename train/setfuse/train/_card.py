@@ -57,6 +57,7 @@ class CardFacts:
         size: Of the checkpoint's weights, in bytes.
         command: That trains the same again; None where no command line can.
         for_setfit: Whether SetFit can load the checkpoint.
+        teacher: What the classifier that labelled the rows is called; None if people did.
     """
 
     base_model: str
@@ -71,6 +72,7 @@ class CardFacts:
     size: int
     command: str | None
     for_setfit: bool
+    teacher: str | None
 
     @property
     def title(self) -> str:
@@ -132,13 +134,17 @@ def _introduction(facts: CardFacts) -> str:
 # SetFit with {literal(facts.base_model)}
 
 A text classifier with {len(facts.head.labels)} labels, trained with setfuse by the recipe of
-[SetFit](https://github.com/huggingface/setfit) on {len(facts.rows)} labelled texts.
+[SetFit](https://github.com/huggingface/setfit) on {len(facts.rows)} {_labelled(facts)}.
 {_body_name(facts)} turns a text into an embedding, {_head_name(facts)} that into a label.
 
 It was trained in two phases:
 
 1. The [Sentence Transformer](https://www.sbert.net) was fine-tuned contrastively: texts of one label came together.
 2. The classification head was trained on the embeddings that the fine-tuned body gives."""
+
+
+def _labelled(facts: CardFacts) -> str:
+    return "labelled texts" if facts.teacher is None else f"texts that {literal(facts.teacher)} labelled"
 
 
 def _body_name(facts: CardFacts) -> str:
@@ -302,7 +308,7 @@ def _training_details(facts: CardFacts) -> str:
 {result.seconds:.1f} s for {result.steps} steps and the head, {result.pairs} pairs an epoch.
 
 ### Reproduction
-{_reproduction(facts.command)}
+{_reproduction(facts)}
 
 ### Framework Versions
 - Python: {platform.python_version()}
@@ -341,11 +347,13 @@ def _loss(value: float | None) -> str:
     return "-" if value is None else f"{value:.4f}"
 
 
-def _reproduction(command: str | None) -> str:
-    if command is None:
+def _reproduction(facts: CardFacts) -> str:
+    if facts.teacher is not None:
+        return "It was taught by `setfuse.train.distill`, which has no command line."
+    if facts.command is None:
         return "`setfuse.train.train` was called with an object that no command line can name."
     return (
-        f"{fenced('bash', command)}\n\n"
+        f"{fenced('bash', facts.command)}\n\n"
         "With the same rows, library versions and number of threads it gives the same weights."
     )
 

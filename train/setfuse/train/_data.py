@@ -59,6 +59,25 @@ def read_data(
     return multi_label_rows or rows
 
 
+def read_single_label(
+    data: Data, *, columns: Mapping[str, str] | None = None, label_names: Sequence[str] | None = None
+) -> list[Row]:
+    """Read texts of one label each: `read_data`, where lists of labels are of no use.
+
+    Raises:
+        UsageError: As `read_data`.
+        DatasetError: As `read_data`; or a row has a list of labels.
+        HubError: As `read_data`.
+        MissingExtra: As `read_data`.
+    """
+    rows: list[Row] = []
+    for row in read_data(data, columns=columns, label_names=label_names):
+        if isinstance(row, MultiLabelRow):
+            raise DatasetError(f"{row.origin}: expected one label a row, found a list of {len(row.labels)}")
+        rows.append(row)
+    return rows
+
+
 def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> list[str]:
     """Read the texts of data in any form, whether or not they have labels.
 

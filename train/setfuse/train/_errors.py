@@ -9,7 +9,8 @@ SetfuseError (setfuse.runtime)
     ├── OutOfMemory                   a step needs more memory than there is
     ├── RunNotSaved                   a checkpoint of the run cannot be written
     ├── RunNotResumable               there is no checkpoint of this run to go on with
-    └── SearchFailed                  no trial of a hyperparameter search succeeded
+    ├── SearchFailed                  no trial of a hyperparameter search succeeded
+    └── TeacherNotUsable              a checkpoint that should teach has no head that can be read here
 """
 
 from setfuse.runtime import SetfuseError
@@ -41,3 +42,7 @@ class OutOfMemory(TrainingError):
 
 class SearchFailed(TrainingError):
     """No trial of a hyperparameter search succeeded."""
+
+
+class TeacherNotUsable(TrainingError):
+    """A checkpoint that should teach has no head, or one that the training stage cannot read."""

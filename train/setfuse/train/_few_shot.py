@@ -8,7 +8,7 @@ import numpy as np
 
 from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
 
-from ._data import read_data
+from ._data import read_data, read_single_label
 from ._sources import Data, open_source
 
 _AnyRow = TypeVar("_AnyRow", Row, MultiLabelRow)
@@ -43,10 +43,8 @@ def sample_dataset(
     """
     if num_samples < 1 or seed < 0:
         raise UsageError(f"expected num_samples from 1 and a seed from 0, got {num_samples} and {seed}")
-    rows = [
-        _of_one_label(row)
-        for row in read_data(dataset, columns={text_column: "text", label_column: "label"}, label_names=label_names)
-    ]
+    columns = {text_column: "text", label_column: "label"}
+    rows = read_single_label(dataset, columns=columns, label_names=label_names)
     # The generator of `datasets.Dataset.shuffle`, which SetFit calls before and after it takes the first of each label.
     taken: list[Row] = []
     counts: Counter[str] = Counter()
@@ -56,12 +54,6 @@ def sample_dataset(
         if counts[row.label] <= num_samples:
             taken.append(row)
     return [taken[number] for number in np.random.default_rng(seed).permutation(len(taken))]
-
-
-def _of_one_label(row: Row | MultiLabelRow) -> Row:
-    if isinstance(row, MultiLabelRow):
-        raise DatasetError(f"{row.origin}: expected one label a row to sample by, found a list of {len(row.labels)}")
-    return row
 
 
 def get_templated_dataset(

@@ -86,7 +86,7 @@ class HeadSettings:
             value = self.head_params.get(name, defaults[name])
             is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
             if not is_number or value < 0 or (value == 0 and name == "temperature"):
-                raise UsageError(f"head_params: expected a {name} {lowest}, got {value!r}")
+                raise UsageError(f"head_params: expected {name} to be a number {lowest}, got {value!r}")
         bias = self.head_params.get("bias", True)
         if not isinstance(bias, bool):
             raise UsageError(f"head_params: expected bias to be True or False, got {bias!r}")

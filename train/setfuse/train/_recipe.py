@@ -58,6 +58,7 @@ class Recipe:
         metric_kwargs: Further arguments of the metric.
         command: That trains the same again; None where no command line can.
         for_setfit: Whether SetFit is to be able to load the checkpoint.
+        teacher_name: What the card calls the classifier that labelled the rows; None if people did.
     """
 
     rows: Rows
@@ -70,8 +71,9 @@ class Recipe:
     run: Run
     metric: MetricOf
     metric_kwargs: Mapping[str, Any]
-    command: str | None
-    for_setfit: bool
+    command: str | None = None
+    for_setfit: bool = False
+    teacher_name: str | None = None
 
     def follow(
         self,
@@ -186,6 +188,7 @@ class Recipe:
             size=sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
             command=self.command,
             for_setfit=self.for_setfit,
+            teacher=self.teacher_name,
         )
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
 
@@ -208,6 +211,7 @@ class Recipe:
         """Give the content of `training.json`."""
         return {
             "base_model": self.base_name,
+            "teacher": self.teacher_name,
             "rows": dict(result.labels),
             "eval_rows": len(self.held_out),
             "accuracy": result.accuracy,

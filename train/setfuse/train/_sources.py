@@ -22,7 +22,7 @@ Data = str | Path | Iterable[object]
 - A JSON lines, CSV, TSV or Parquet file, known by its ending; a file with another ending is read as JSON lines.
 - `org/name` or `org/name:split`: a data set on the Hub, the split `train` if none is given.
 - A `datasets.Dataset` or `IterableDataset`, or a `DatasetDict` of a single split; a `pandas.DataFrame`.
-- `Row`s, `MultiLabelRow`s or mappings.
+- `Row`s, `MultiLabelRow`s or mappings; plain texts where labels are not wanted.
 """
 
 _JSON_LINES = {".jsonl", ".ndjson", ".json"}
@@ -88,21 +88,10 @@ def open_source(data: Data, wanted: Sequence[str], label: str) -> Iterator[Sourc
         HubError: The Hub did not give it.
         MissingExtra: It takes `datasets`, which is not installed.
     """
-    pandas = sys.modules.get("pandas")
-    datasets = sys.modules.get("datasets")
+    pandas, datasets = (sys.modules.get(name) for name in ("pandas", "datasets"))  # data of theirs has them imported
     if isinstance(data, str | Path):
-        path = Path(data).expanduser()
-        ending = path.suffix.lower()
-        on_hub = None if path.exists() or isinstance(data, Path) else _HUB_NAME.fullmatch(data)
-        if ending == _PARQUET:
-            with _open_parquet(path, wanted, label) as source:
-                yield source
-        elif ending in SEPARATORS:
-            yield Source(str(path), _with_keys(read_csv_file(path), wanted))
-        elif on_hub and ending not in _JSON_LINES:
-            yield _from_dataset(_load_from_hub(on_hub["name"], on_hub["split"] or "train"), wanted, label, str(data))
-        else:
-            yield Source(str(path), _with_keys(read_records(path), wanted))
+        with _open_named(data, wanted, label) as source:
+            yield source
     elif datasets and isinstance(data, datasets.DatasetDict | datasets.IterableDatasetDict):
         if len(data) != 1:
             raise DatasetError(
@@ -115,6 +104,26 @@ def open_source(data: Data, wanted: Sequence[str], label: str) -> Iterator[Sourc
         yield _from_frame(data, wanted)
     else:
         yield Source("the rows", _with_keys(_from_rows(data, wanted, label), wanted))
+
+
+@contextlib.contextmanager
+def _open_named(name: str | Path, wanted: Sequence[str], label: str) -> Iterator[Source]:
+    path = Path(name).expanduser()
+    ending = path.suffix.lower()
+    if ending == _PARQUET:
+        with _open_parquet(path, wanted, label) as source:
+            yield source
+    elif ending in SEPARATORS:
+        yield Source(str(path), _with_keys(read_csv_file(path), wanted))
+    elif (
+        isinstance(name, str)
+        and (found := _HUB_NAME.fullmatch(name))
+        and not path.exists()
+        and ending not in _JSON_LINES
+    ):
+        yield _from_dataset(_load_from_hub(found["name"], found["split"] or "train"), wanted, label, name)
+    else:
+        yield Source(str(path), _with_keys(read_records(path), wanted))
 
 
 def _from_rows(rows: Iterable[object], wanted: Sequence[str], label: str) -> Iterator[tuple[str, object]]:
@@ -176,7 +185,7 @@ def _open_parquet(path: Path, wanted: Sequence[str], label: str) -> Iterator[Sou
             _expect_columns(str(path), open_table().column_names, wanted)
             yield _from_dataset(open_table(columns=list(wanted)), wanted, label, str(path))
         except (OSError, ValueError) as error:  # ValueError: what Arrow's errors are
-            reason = (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).splitlines()[0]
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else _first_line(error)
             raise DatasetError(f"{path}: expected a Parquet file, but it cannot be read: {reason}") from error
         finally:
             datasets.utils.logging.set_verbosity(verbosity)
@@ -188,19 +197,21 @@ def _load_from_hub(name: str, split: str) -> Any:
     try:
         return datasets.load_dataset(name, split=split)
     except Exception as error:  # also its HTTP library's own exceptions
-        reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
-        raise HubError(f"{failure}; there is no such file, and the Hub gave none: {reason}") from error
+        raise HubError(f"{failure}; there is no such file, and the Hub gave none: {_first_line(error)}") from error
 
 
-def _from_dataset(data: Any, wanted: Sequence[str], label: str, path: str = "") -> Source:
-    name = path or "the data set"
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _from_dataset(data: Any, wanted: Sequence[str], label: str, name: str = "") -> Source:
     if data.column_names is not None:  # an IterableDataset may learn them from its first record only
-        _expect_columns(name, data.column_names, wanted)
+        _expect_columns(name or "the data set", data.column_names, wanted)
         data = data.select_columns(list(wanted))
     feature = (data.features or {}).get(label)
     class_names = getattr(getattr(feature, "feature", feature), "names", None)
-    records = _numbered(data.with_format(None), f"{path}: " if path else "")
-    return Source(name, _with_keys(records, wanted), class_names)
+    records = _numbered(data.with_format(None), f"{name}: " if name else "")
+    return Source(name or "the data set", _with_keys(records, wanted), class_names)
 
 
 def _import_datasets(needed_by: str) -> ModuleType:

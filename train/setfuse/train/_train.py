@@ -115,15 +115,7 @@ def train(
         class_weight=args.class_weight,
         multi_target_strategy=multi_target_strategy,
     )
-    head_training = HeadTraining(
-        batch_size=args.classifier_batch_size,
-        num_epochs=args.classifier_num_epochs,
-        body_learning_rate=args.body_classifier_learning_rate,
-        head_learning_rate=args.head_learning_rate,
-        l2_weight=args.l2_weight or 0.0,
-        end_to_end=args.end_to_end,
-        freeze=freeze,
-    )
+    head_training = head_training_of(args, freeze)
     check_head_arguments(settings, head_training)
     training_rows = read_data(rows, columns=columns, label_names=label_names)
     held_out_rows = read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
@@ -165,3 +157,20 @@ def train(
         return recipe.follow(
             folder, staging, Path(out), resume_from=resume_from, callbacks=callbacks, progress=progress
         )
+
+
+def head_training_of(args: TrainingArguments, freeze: str | None = None) -> HeadTraining:
+    """Take from the hyperparameters those of a differentiable head.
+
+    Raises:
+        UsageError: They contradict each other.
+    """
+    return HeadTraining(
+        batch_size=args.classifier_batch_size,
+        num_epochs=args.classifier_num_epochs,
+        body_learning_rate=args.body_classifier_learning_rate,
+        head_learning_rate=args.head_learning_rate,
+        l2_weight=args.l2_weight or 0.0,
+        end_to_end=args.end_to_end,
+        freeze=freeze,
+    )
