@@ -28,11 +28,13 @@ class FineTuned:
         losses: The loss of each step, before it.
         evaluations: What each evaluation on the way found, and its `step`.
         best_step: Whose weights the body has, where the best are asked for; None for the last.
+        log: What transformers' trainer logged, a line each.
     """
 
     losses: tuple[float, ...]
     evaluations: tuple[Mapping[str, float], ...]
     best_step: int | None
+    log: tuple[Mapping[str, float], ...] = ()
 
 
 def fine_tune(
@@ -101,6 +103,7 @@ def fine_tune(
         losses=tuple(trainer.losses),
         evaluations=tuple(_evaluations(state.log_history)),
         best_step=_best_step(state) if args.load_best_model_at_end else None,
+        log=tuple(state.log_history),
     )
 
 

@@ -20,6 +20,7 @@ from setfuse.runtime import MultiLabelRow
 from ._arguments import TrainingArguments
 from ._batches import LabelledTexts
 from ._body import load_body
+from ._card import CardFacts, model_card
 from ._checkpoint import write_checkpoint
 from ._checks import warn_of_cut_texts
 from ._classify import HeldOut, encode
@@ -55,6 +56,8 @@ class Recipe:
         run: What the checkpoints of the run belong to.
         metric: Of the classifier on `held_out`.
         metric_kwargs: Further arguments of the metric.
+        command: That trains the same again; None where no command line can.
+        for_setfit: Whether SetFit is to be able to load the checkpoint.
         teacher_name: What the card calls the classifier that labelled the rows; None if people did.
     """
 
@@ -68,6 +71,8 @@ class Recipe:
     run: Run
     metric: MetricOf
     metric_kwargs: Mapping[str, Any]
+    command: str | None = None
+    for_setfit: bool = False
     teacher_name: str | None = None
 
     def follow(
@@ -121,7 +126,7 @@ class Recipe:
             seconds = time.perf_counter() - start
         metrics = {} if held_out is None else held_out.judge(head, encode(body, held_out.data.texts, progress=progress))
         result = self._result(out, seconds, items(contrast), tuned, metrics)
-        write_checkpoint(staging, body, head, self._training(result))
+        self._write(staging, body, head, result, tuned)
         return result
 
     def _make_head(self, body: SentenceTransformer, data: LabelledTexts, *, progress: bool) -> FittedHead:
@@ -161,9 +166,31 @@ class Recipe:
         return Judge(held_out, contrast.with_data(held_out.data, pairs), lambda: self._head_so_far(body, contrast.data))
 
     def _save_step(self, body: SentenceTransformer, contrast: Contrast, folder: Path, losses: Sequence[float]) -> None:
-        so_far = self._result(folder, 0.0, items(contrast), FineTuned(tuple(losses), (), None), {})
-        write_checkpoint(folder, body, self._head_so_far(body, contrast.data), self._training(so_far))
+        tuned = FineTuned(tuple(losses), (), None)
+        so_far = self._result(folder, 0.0, items(contrast), tuned, {})
+        self._write(folder, body, self._head_so_far(body, contrast.data), so_far, tuned)
         write_run(folder, self.run, losses)
+
+    def _write(
+        self, folder: Path, body: SentenceTransformer, head: FittedHead, result: TrainingResult, tuned: FineTuned
+    ) -> None:
+        write_checkpoint(folder, body, head, self._training(result), for_setfit=self.for_setfit)
+        facts = CardFacts(
+            base_model=self.base_name,
+            rows=self.rows,
+            head=head,
+            args=self.args,
+            result=result,
+            log=tuned.log,
+            eval_rows=len(self.held_out),
+            max_length=body.max_seq_length,
+            parameters=sum(parameter.numel() for parameter in body.parameters()),
+            size=sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
+            command=self.command,
+            for_setfit=self.for_setfit,
+            teacher=self.teacher_name,
+        )
+        (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
 
     def _result(
         self, out: Path, seconds: float, number: int, tuned: FineTuned, metrics: Mapping[str, float]
