@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _NO_GRAPH = "-1"
 """What onnxruntime takes as `gpu_graph_id` of a run that is neither captured nor replayed."""
 
+_LAST_RUN = 10.0
+"""Seconds that a process waits at its end for a run: it must not be cut off, but a GPU that hangs must not hold it up."""
+
 Done = TypeVar("Done")
 
 
@@ -170,7 +173,7 @@ def _work(jobs: "queue.SimpleQueue[Callable[[], None] | None]", busy: threading.
 def _end(jobs: "queue.SimpleQueue[Callable[[], None] | None]", thread: threading.Thread) -> None:
     jobs.put(None)
     if not threading.main_thread().is_alive():  # at the process's end: the run that it is in must not be cut off
-        thread.join()
+        thread.join(_LAST_RUN)
 
 
 class Stream:
