@@ -24,7 +24,7 @@ _NO_GRAPH = "-1"
 """What onnxruntime takes as `gpu_graph_id` of a run that is neither captured nor replayed."""
 
 _LAST_RUN = 10.0
-"""Seconds that a process waits at its end for a run: it must not be cut off, but a GPU that hangs must not hold it up."""
+"""Seconds that a process waits at its end for a run, which must not be cut off; but a GPU may hang."""
 
 Done = TypeVar("Done")
 
