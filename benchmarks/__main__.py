@@ -15,7 +15,7 @@ _COMMANDS = {
     "compare": "what changed between two results files, and what is noise",
     "report": "write the report, its page and its plots again from a results file",
     "parity": "every family, pooling, module, head and precision against torch",
-    "card": "the published model card: train, export, and compare with its accuracy",
+    "card": "the published model card: train, export, compare with its figures and with SetFit",
     "demo": "what `make demo` runs",
     "tables": "the generated tables of the READMEs (`make results`)",
 }

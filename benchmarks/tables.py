@@ -16,6 +16,7 @@ from ._files import ROOT, read_json, whole_file
 from ._reading import Run, digits
 from ._report import escaped
 from ._results import Entrant, Results, Status
+from ._training import training_table
 
 PARITY = ROOT / "benchmarks" / "results" / "parity" / "parity.json"
 RESULTS = ROOT / "benchmarks" / "results"
@@ -36,6 +37,9 @@ def tables() -> dict[tuple[Path, str], str]:
         results = RESULTS / folder / "results.json"
         if results.is_file():
             found[ROOT / "README.md", name] = peers_table(Results.read(results))
+    training = RESULTS / "training" / "training.json"
+    if training.is_file():
+        found[ROOT / "benchmarks" / "README.md", "training"] = training_table(read_json(training))
     return found
 
 

@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from sentence_transformers import SentenceTransformer
-from sklearn.linear_model import LogisticRegression
 
 from setfuse.export import export
 from setfuse.runtime import read_rows
 from setfuse.train._checkpoint import write_checkpoint
+from setfuse.train._head import fit_head
 
 SUPPORT_DESK = Path(__file__).parents[2] / "benchmarks" / "data" / "support_desk" / "train.jsonl"
 
@@ -29,7 +28,7 @@ def minilm_pair(minilm: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = read_rows(SUPPORT_DESK)
     texts = [row.text for row in rows]
     body = SentenceTransformer(str(minilm), device="cpu")
-    head = LogisticRegression().fit(body.encode(texts), np.asarray([row.label for row in rows]))
+    head = fit_head(body.encode(texts), [row.label for row in rows])
     training = {
         "base_model": "sentence-transformers/all-MiniLM-L6-v2",
         "rows": {},

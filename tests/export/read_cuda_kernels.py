@@ -24,11 +24,11 @@ OPERATORS = {
         Where
     """,
     "com.microsoft": """
-        Attention BiasGelu EmbedLayerNormalization FastGelu PackedMultiHeadAttention RestorePadding
+        Attention BiasGelu EmbedLayerNormalization FastGelu PackedMultiHeadAttention QuickGelu RestorePadding
         SkipLayerNormalization
     """,
 }
-"""What a graph for CUDA may be made of, by domain."""
+"""What a graph for CUDA may be made of, by domain, as written and as onnxruntime fuses it at load (QuickGelu)."""
 
 
 def main() -> None:

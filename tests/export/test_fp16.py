@@ -80,6 +80,34 @@ def test_every_node_has_a_cuda_kernel(pair: tuple[Graph, TorchOracle]) -> None:
     assert list(problems(pair[0].model)) == []
 
 
+def test_a_silu_becomes_a_quick_gelu_at_load(pair: tuple[Graph, TorchOracle], tmp_path: Path) -> None:
+    """The one operator that a padded graph gets from onnxruntime on CUDA, and so the one to look up besides its own.
+
+    The CPU provider shows this fusion; what else it fuses, or takes apart for want of a float16 kernel, is its own.
+    """
+    written = pair[0].model
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath, options.log_severity_level = str(tmp_path / "loaded.onnx"), 3
+
+    onnxruntime.InferenceSession(written.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+    loaded = [node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node]
+    gates = {node.output[0]: node.input[0] for node in written.graph.node if node.op_type == "Sigmoid"}
+    silus = [
+        node
+        for node in written.graph.node
+        if node.op_type == "Mul" and any(gates.get(name) in node.input for name in node.input)
+    ]
+    assert loaded.count("QuickGelu") == len(silus)
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT16, TensorProto.FLOAT], ids=["encoder", "modules"])
+def test_a_quick_gelu_has_a_cuda_kernel(dtype: int) -> None:
+    node = helper.make_node("QuickGelu", ["x"], ["y"], "n", domain="com.microsoft")
+
+    assert list(problems(small_graph(node, dtype=dtype))) == []
+
+
 def test_onnxruntime_gpu_takes_its_versions(pair: tuple[Graph, TorchOracle]) -> None:
     model = pair[0].model
 

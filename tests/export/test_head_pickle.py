@@ -5,6 +5,7 @@ import contextlib
 import functools
 import gzip
 import io
+import json
 import lzma
 import operator
 import os
@@ -103,6 +104,18 @@ def test_processes_are_not_the_files_to_start(tmp_path: Path) -> None:
     assert read_bytes(tmp_path, pickle.dumps(estimator)).estimator.n_jobs is None
 
 
+def test_the_oldest_joblib_whose_files_are_read() -> None:
+    # Written by joblib 0.10.3, in whose sources `tostring`, gone from numpy, was changed to `tobytes`; scikit-learn
+    # 1.9.1. An array of numbers, one of names and one of objects stand in it.
+    folder = Path(__file__).parent / "data" / "joblib-0.10.3"
+    answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+
+    head = read_head(folder)
+
+    np.testing.assert_allclose(head.answer(answers["embeddings"]), answers["probabilities"], rtol=0, atol=1e-12)
+    assert head.classes == ("a", "b", "c", "d")
+
+
 def test_another_version_is_no_warning(tmp_path: Path, logistic: LogisticRegression) -> None:
     data = joblib_bytes(logistic).replace(b"1.9.1", b"1.2.0")
     assert data != joblib_bytes(logistic)
@@ -199,6 +212,7 @@ class TestAttacks:
             ("numpy._core.multiarray", "fromfile"),
             ("numpy.random._pickle", "__name__"),
             ("joblib.numpy_pickle", "os"),
+            ("joblib.numpy_pickle", "NDArrayWrapper"),  # of joblib before 0.10, which writes each array to its own file
             ("torch.storage", "torch"),
             ("copyreg", "_reconstructor"),
             ("antigravity", "fly"),

@@ -7,7 +7,6 @@ import numpy as np
 import onnx
 import pytest
 import tokenizers
-from onnx.reference import ReferenceEvaluator
 from sklearn.ensemble import RandomForestClassifier
 
 from benchmarks._packed import pack
@@ -17,7 +16,7 @@ from tests.models import FAMILIES, LONG_TEXT, TEXTS, make_body, make_checkpoint
 
 from . import heads
 from .cuda_kernels import problems
-from .microsoft_operators import OPERATORS
+from .evaluator import evaluate
 from .test_fp16 import TOLERANCE
 from .test_parity import POOLINGS, SPELLED_OUT
 
@@ -49,8 +48,8 @@ def run(graph: Path, token_ids: list[list[int]]) -> tuple[np.ndarray, np.ndarray
     model = onnx.load(graph)
     padding_id = {entry.key: int(entry.value) for entry in model.metadata_props if entry.key == "setfuse.padding_id"}
     feeds = pack(token_ids, *padding_id.values())
-    probabilities, embeddings = ReferenceEvaluator(model, new_ops=OPERATORS).run(None, feeds)  # type: ignore[arg-type, misc]
-    return probabilities, embeddings  # type: ignore[return-value]
+    values = evaluate(model, feeds)
+    return values["probabilities"], values["sentence_embedding"]
 
 
 @pytest.mark.parametrize(

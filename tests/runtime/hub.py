@@ -34,13 +34,14 @@ class Hub:
 
     def add(self, name: str, folder: Path, revision: str = "main") -> None:
         """Put the files of a folder in a repository."""
-        files = {path.name: path.read_bytes() for path in folder.iterdir()}
+        paths = [path for path in folder.rglob("*") if path.is_file()]
+        files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
         self.repositories.setdefault(name, {})[revision] = files
         self.repositories[name][commit_of(files)] = files
 
     def downloads(self) -> list[str]:
         """Give the names of the files that were sent, in the order in which they were."""
-        return [line.rpartition("/")[2] for line in self.asked if line.startswith("GET ") and "/resolve/" in line]
+        return [line.split("/", 5)[5] for line in self.asked if line.startswith("GET ") and "/resolve/" in line]
 
 
 def commit_of(files: dict[str, bytes]) -> str:
@@ -100,7 +101,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give(self) -> None:
         self.hub.asked.append(f"{self.command} {self.path}")
-        parts = self.path.strip("/").split("/")
+        if self.path.startswith("/api/models/"):
+            self._describe()
+            return
+        parts = self.path.strip("/").split("/", 4)  # a file may stand in a folder
         revisions = self.hub.repositories.get("/".join(parts[:2]), {})
         if len(parts) != 5 or not revisions:
             self._refuse(404, "Repository not found", "RepoNotFound")
@@ -114,6 +118,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("X-Repo-Commit", commit_of(revisions[parts[3]]))
             self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
             self._end(data)
+
+    def _describe(self) -> None:
+        """Tell of a repository: which commit a revision is, or which files are in it."""
+        organization, name, what, revision = [*self.path.partition("?")[0].split("/")[3:], "revision", "main"][:4]
+        revisions = self.hub.repositories.get(f"{organization}/{name}", {})
+        if revision not in revisions:
+            self._refuse(404, "Repository not found", "RepoNotFound")
+        elif what == "revision":
+            self._send({"id": f"{organization}/{name}", "sha": commit_of(revisions[revision])})
+        else:
+            files = revisions[revision].items()
+            self._send([{"type": "file", "path": path, "size": len(data), "oid": "0"} for path, data in files])
 
     def _create(self, wanted: dict[str, Any]) -> None:
         name = f"{wanted['organization']}/{wanted['name']}"

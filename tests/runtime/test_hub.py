@@ -352,9 +352,67 @@ def test_nothing_of_a_damaged_bundle_is_sent(damage: Callable[[Path], object], o
 )
 def test_bad_arguments_of_push(changes: dict[str, str], message: str, tiny_bundle: Path) -> None:
     with pytest.raises(UsageError) as caught:
-        push(**{"bundle": tiny_bundle, "repo_id": NAME, **changes})  # type: ignore[arg-type]
+        push(**{"folder": tiny_bundle, "repo_id": NAME, **changes})  # type: ignore[arg-type]
 
     assert message in str(caught.value)
+
+
+# Checkpoints
+
+
+@pytest.fixture
+def own_checkpoint(tiny_checkpoint: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny_checkpoint`, with files beside it that are not its own."""
+    folder = Path(shutil.copytree(tiny_checkpoint, tmp_path / "own-checkpoint"))
+    (folder / "README.md").write_text("# A model", encoding="utf-8")
+    for name in ("notes.txt", "optimizer.pt", "run.json", ".secret", "checkpoint-5/model.safetensors", "config/x.json"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("not of the checkpoint", encoding="utf-8")
+    return folder
+
+
+def test_a_pushed_checkpoint_is_found_by_its_name_and_offline(
+    hub: Hub, program: Program, own_checkpoint: Path, tiny_checkpoint: Path
+) -> None:
+    done = program("push", own_checkpoint, NAME, HF_TOKEN=TOKEN)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    own = {
+        path.relative_to(tiny_checkpoint).as_posix(): path.read_bytes()
+        for path in tiny_checkpoint.rglob("*")
+        if path.is_file()
+    }
+    assert hub.repositories[NAME]["main"] == {**own, "README.md": b"# A model"}
+    assert hub.commits == [(NAME, "main", "Upload a setfuse checkpoint", sorted([*own, "README.md"]))]
+
+    environment = {**os.environ, **program.environment}
+    code = "from setfuse.runtime import find_on_hub; print(find_on_hub('org/support-desk'))"
+    found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    downloaded = Path(found.stdout.strip())
+    assert {name: (downloaded / name).read_bytes() for name in own} == own
+    asked = len(hub.asked)
+    exported = program("export", NAME, "--out", "bundle", HF_HUB_OFFLINE="1")
+    assert (exported.returncode, len(hub.asked)) == (0, asked), exported.stderr
+    assert program.documents("info", "bundle", "--json")[0]["labels"] == ["late", "lost", "refund"]
+
+
+def test_a_head_that_is_a_graph_comes_with_its_checkpoint(hub: Hub, program: Program, own_checkpoint: Path) -> None:
+    (own_checkpoint / "head.onnx").write_bytes(b"a forest")
+    (own_checkpoint / "model.onnx").write_bytes(b"of somebody who exported the body")
+    hub.add(NAME, own_checkpoint)
+
+    assert program("export", NAME, "--out", "bundle").returncode == 0
+
+    assert "head.onnx" in hub.downloads()
+    assert "model.onnx" not in hub.downloads()
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_body_without_a_head_is_not_pushed(own_checkpoint: Path) -> None:
+    (own_checkpoint / "head.json").unlink()
+
+    with pytest.raises(UsageError, match=r"expected a bundle, or a checkpoint with a head .* found a body alone"):
+        push(own_checkpoint, NAME)
 
 
 def test_the_hubs_library_is_imported_only_when_it_is_asked(tiny_bundle: Path) -> None:

@@ -102,7 +102,7 @@ def test_the_head_is_fitted_to_the_teachers_labels(teacher: Path, tiny_base: Pat
     written = json.loads((result.checkpoint / "training.json").read_text(encoding="utf-8"))
     assert (written["teacher"], written["rows"]) == ("teacher", result.labels)
     card = (result.checkpoint / "README.md").read_text(encoding="utf-8")
-    assert f"fine-tuned on {len(TEXTS)} texts, labelled by teacher\n" in card
+    assert f"on {len(TEXTS)} texts that teacher labelled.\n" in card
 
 
 def test_a_classifier_may_teach(tiny_bundle: Path, tiny_checkpoint: Path, tiny_base: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,6 +186,15 @@ def test_a_killed_process_is_gone_on_with(base_without_dropout: Path, capsys: py
     assert steps() == ["checkpoint-12"]
 
 
+@pytest.fixture
+def _interruptible() -> Iterator[None]:
+    """A process that was started with `nohup` or `&` ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_saves_the_step_that_was_begun(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
     press = AtStep(2, lambda: os.kill(os.getpid(), signal.SIGINT))
     before = signal.getsignal(signal.SIGINT)
@@ -199,6 +209,7 @@ def test_ctrl_c_saves_the_step_that_was_begun(tiny_base: Path, caplog: pytest.Lo
     assert len(run(tiny_base, resume=True, save_steps=500).losses) == 12
 
 
+@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_stops_a_run_that_saves_nothing(tiny_base: Path) -> None:
     press = AtStep(2, lambda: os.kill(os.getpid(), signal.SIGINT))
 

@@ -132,7 +132,7 @@ def _find(checkpoint: str | Path) -> Path:
         raise CheckpointError(str(error)) from error
 
 
-_NOT_NEEDED = ["*.onnx", "*.h5", "*.ot", "*.msgpack", "*.tflite", "openvino/*", "onnx/*"]
+_NOT_NEEDED = ["model*.onnx", "*.h5", "*.ot", "*.msgpack", "*.tflite", "openvino/*", "onnx/*"]
 
 
 def _prompt(folder: Path) -> str:

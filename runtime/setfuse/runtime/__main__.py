@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 # Each stage's own subcommands stand in its `cli` module, in a dictionary COMMANDS.
 _COMMANDS = {
     "train": ("setfuse.train.cli", "fine-tune a body and fit the head on labelled texts: a checkpoint"),
+    "search": ("setfuse.train.cli", "search the hyperparameters of a training"),
     "export": ("setfuse.export.cli", "turn a checkpoint into one fused ONNX graph: a bundle"),
     "predict": ("setfuse.runtime.cli", "classify texts with a bundle"),
     "evaluate": ("setfuse.runtime.cli", "judge a bundle on labelled texts"),
     "info": ("setfuse.runtime.cli", "say what a bundle holds"),
-    "push": ("setfuse.runtime.cli", "put a bundle on the Hugging Face Hub"),
+    "push": ("setfuse.runtime.cli", "put a bundle or a checkpoint on the Hugging Face Hub"),
     "check": (
         "setfuse.export.cli",
         "compare any ONNX graph with its checkpoint, and say what is wrong with it",

@@ -77,8 +77,8 @@ class Classifier(AsyncCalls):
             bundle: The bundle folder; or, as a string, a Hub id like `org/name`, where there is no such folder. Of a
                 bundle on the Hub only the files that are needed are downloaded, and found again without a network.
             device: `cpu`, `cuda`, or `cuda:1` for the second GPU; or `auto`: a GPU where the bundle has a graph for it
-                and it can be used, else the CPU. `about` says what was taken, and why. What is asked for by name is
-                had or refused: nothing that was to run on a GPU runs on the CPU.
+                and package, driver and libraries are there, else the CPU. `about` says what was taken, and why. What is
+                asked for by name is had or refused: nothing that was to run on a GPU runs on the CPU.
             precision: `fp32`, `int8` or `fp16`; None takes the fastest that the bundle has for the device: int8 only
                 on a processor that is known to be good at it. Also `bf16`: the fp32 graph in OpenVINO, on a processor
                 that multiplies bfloat16.

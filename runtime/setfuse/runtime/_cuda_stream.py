@@ -6,7 +6,6 @@ import queue
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -119,8 +118,8 @@ class _Bound:
 class _Worker:
     """A thread that does one job after the other, for whoever holds this object.
 
-    Not an executor of the standard library: those refuse work as soon as the main thread has ended, and hold locks
-    that a signal's handler must not meet.
+    Not an executor of the standard library: those refuse work as soon as the main thread has ended, and they and their
+    futures hold locks in the caller's thread, where a signal's handler that calls in its turn would wait for ever.
     """
 
     def __init__(self) -> None:
@@ -140,16 +139,24 @@ class _Worker:
 
     def do(self, job: Callable[[], Done]) -> Done:
         """Do something in the thread, and wait for it."""
-        result: Future[Done] = Future()
+        answers: list[Done] = []
+        errors: list[BaseException] = []
+        done = threading.Lock()
+        done.acquire()
 
         def work() -> None:
             try:
-                result.set_result(job())
+                answers.append(job())
             except BaseException as error:  # noqa: BLE001 - whatever it is, the caller must hear of it
-                result.set_exception(error)
+                errors.append(error)
+            finally:
+                done.release()
 
         self._jobs.put(work)
-        return result.result()
+        done.acquire()  # the job lets it go
+        for error in errors:
+            raise error
+        return answers[0]
 
 
 def _work(jobs: "queue.SimpleQueue[Callable[[], None] | None]", busy: threading.Event) -> None:

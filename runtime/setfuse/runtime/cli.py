@@ -20,7 +20,7 @@ from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate,
 from ._manifest import Manifest, Task
 from ._prediction import Prediction
 from ._processor import processor_flags
-from ._push import DEFAULT_MESSAGE, push
+from ._push import push
 from ._source import choose_here
 from ._text import without_lone_surrogates
 from ._variant import Precision, Variant
@@ -301,18 +301,18 @@ def _print_table(header: list[str], rows: list[list[str]]) -> None:
 
 
 def _add_push(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", help="a folder that setfuse export wrote")
+    parser.add_argument("folder", metavar="FOLDER", help="a bundle, or a checkpoint with its head")
     parser.add_argument("repo_id", metavar="REPO_ID", help="a model repository like org/name; made if there is none")
     parser.add_argument("--private", action="store_true", help="nobody else may read a repository that is made")
     parser.add_argument("--revision", help="the branch, made if there is none; default: the main branch")
-    parser.add_argument("--message", default=DEFAULT_MESSAGE, help="of the commit; default: %(default)s")
+    parser.add_argument("--message", help="of the commit; default: that a bundle, or a checkpoint, is uploaded")
 
 
 def _push(options: argparse.Namespace) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the Hub's advice on the README's metadata: stderr is for what failed
         commit = push(
-            options.bundle,
+            options.folder,
             options.repo_id,
             private=options.private,
             revision=options.revision,

@@ -12,12 +12,14 @@ from ._errors import (  # noqa: E402
     OutOfMemory,
     RunNotResumable,
     RunNotSaved,
+    SearchFailed,
     TeacherNotUsable,
     TrainingDiverged,
     TrainingError,
 )
 from ._few_shot import get_templated_dataset, sample_dataset  # noqa: E402
 from ._result import TrainingResult  # noqa: E402
+from ._search import SearchResult, SearchTrial, default_space, search  # noqa: E402
 from ._train import train  # noqa: E402
 
 __all__ = [
@@ -25,14 +27,19 @@ __all__ = [
     "OutOfMemory",
     "RunNotResumable",
     "RunNotSaved",
+    "SearchFailed",
+    "SearchResult",
+    "SearchTrial",
     "TeacherNotUsable",
     "TrainingArguments",
     "TrainingDiverged",
     "TrainingError",
     "TrainingResult",
+    "default_space",
     "distill",
     "get_templated_dataset",
     "read_data",
     "sample_dataset",
+    "search",
     "train",
 ]

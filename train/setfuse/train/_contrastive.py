@@ -25,11 +25,13 @@ class Progress:
         losses: The loss of each step, before it.
         evaluations: What each evaluation on the way found, and its `step`.
         best_step: Whose weights the body has, where the best are asked for; None for the last.
+        log: What transformers' trainer logged, a line each.
     """
 
     losses: tuple[float, ...]
     evaluations: tuple[Mapping[str, float], ...]
     best_step: int | None = None
+    log: tuple[Mapping[str, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class FineTuned(Progress):
 
 
 def _progress(losses: Sequence[float], history: Sequence[Mapping[str, Any]]) -> Progress:
-    return Progress(tuple(losses), tuple(_evaluations(history)))
+    return Progress(tuple(losses), tuple(_evaluations(history)), log=tuple(history))
 
 
 def fine_tune(
@@ -114,6 +116,7 @@ def fine_tune(
         evaluations=tuple(_evaluations(state.log_history)),
         best_step=_best_step(state) if args.load_best_model_at_end else None,
         write_step=trainer.write_step,
+        log=tuple(state.log_history),
     )
 
 

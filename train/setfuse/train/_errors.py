@@ -9,6 +9,7 @@ SetfuseError (setfuse.runtime)
     ├── OutOfMemory                   a step, the head or the embedding needs more memory than there is
     ├── RunNotSaved                   a checkpoint, of the run or at its end, cannot be written
     ├── RunNotResumable               there is no checkpoint of this run to go on with
+    ├── SearchFailed                  no trial of a hyperparameter search succeeded
     └── TeacherNotUsable              a checkpoint that should teach has no head that can be read here
 """
 
@@ -37,6 +38,10 @@ class RunNotSaved(TrainingError):
 
 class OutOfMemory(TrainingError):
     """A training step, the head or the embedding needed more memory than there is."""
+
+
+class SearchFailed(TrainingError):
+    """No trial of a hyperparameter search succeeded."""
 
 
 class TeacherNotUsable(TrainingError):

@@ -21,6 +21,7 @@ from ._arguments import TrainingArguments
 from ._batches import LabelledTexts
 from ._body import load_body
 from ._callbacks import logger
+from ._card import CardFacts, model_card
 from ._checkpoint import write_checkpoint
 from ._checks import warn_of_cut_texts
 from ._classify import HeldOut, encode
@@ -59,6 +60,8 @@ class Recipe:
         run: What the checkpoints of the run belong to.
         metric: Of the classifier on `held_out`.
         metric_kwargs: Further arguments of the metric.
+        command: That trains the same again; None where no command line can.
+        for_setfit: Whether SetFit is to be able to load the checkpoint.
         teacher_name: What the card calls the classifier that labelled the rows; None if people did.
     """
 
@@ -72,6 +75,8 @@ class Recipe:
     run: Run
     metric: MetricOf
     metric_kwargs: Mapping[str, Any]
+    command: str | None = None
+    for_setfit: bool = False
     teacher_name: str | None = None
 
     def follow(
@@ -136,7 +141,7 @@ class Recipe:
                 )
                 result = self._result(out, seconds, items(contrast), tuned, metrics)
                 with writing(out, "nothing is there yet"):
-                    write_checkpoint(staging, body, head, self._training(result))
+                    self._write(staging, body, head, result, tuned)
         return result
 
     def _make_head(self, body: SentenceTransformer, data: LabelledTexts, *, progress: bool) -> FittedHead:
@@ -227,10 +232,31 @@ class Recipe:
 
         def write(folder: Path) -> None:
             so_far = self._result(folder, seconds, items(contrast), done, {})
-            write_checkpoint(folder, body, head, self._training(so_far))
+            self._write(folder, body, head, so_far, done)
             write_run(folder, self.run, done.losses)
 
         return write
+
+    def _write(
+        self, folder: Path, body: SentenceTransformer, head: FittedHead, result: TrainingResult, tuned: Progress
+    ) -> None:
+        write_checkpoint(folder, body, head, self._training(result), for_setfit=self.for_setfit)
+        facts = CardFacts(
+            base_model=self.base_name,
+            rows=self.rows,
+            head=head,
+            args=self.args,
+            result=result,
+            log=tuned.log,
+            eval_rows=len(self.held_out),
+            max_length=body.max_seq_length,
+            parameters=sum(parameter.numel() for parameter in body.parameters()),
+            size=sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
+            command=self.command,
+            for_setfit=self.for_setfit,
+            teacher=self.teacher_name,
+        )
+        (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
 
     def _result(
         self, out: Path, seconds: float, number: int, tuned: Progress, metrics: Mapping[str, float]

@@ -14,6 +14,7 @@ from ._data_checks import label_values
 from ._drawing import draw_training_pairs
 from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
 from ._metrics import MetricOf
+from ._reproduce import Call, command
 from ._result import TrainingResult
 from ._runs import check_output_dir, check_same_run, find_step, make_run
 from ._sources import Data
@@ -39,6 +40,7 @@ def train(
     metric_kwargs: Mapping[str, Any] | None = None,
     callbacks: Sequence["TrainerCallback"] = (),
     resume: bool | str | Path = False,
+    for_setfit: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> TrainingResult:
@@ -73,6 +75,7 @@ def train(
         callbacks: transformers' `TrainerCallback`s, `EarlyStoppingCallback` among them, in the contrastive phase.
         resume: Go on from the last checkpoint in `args.output_dir`, or from this checkpoint of a run, as if it had
             never stopped.
+        for_setfit: Add `model_head.pkl`, so that `SetFitModel.from_pretrained` loads the checkpoint.
         overwrite: Replace an existing `out`, whole, and a run that `args.output_dir` holds.
         progress: Show progress bars on stderr.
 
@@ -91,6 +94,23 @@ def train(
         OutOfMemory: A step, the head or the embedding needs more memory than there is.
     """
     args = args or TrainingArguments()
+    call = Call(
+        rows=rows,
+        base=base,
+        eval_rows=eval_rows,
+        args=args,
+        options={
+            "columns": columns,
+            "label_names": label_names,
+            "head": None if head == LOGISTIC else head,
+            "head_params": head_params,
+            "multi_target_strategy": multi_target_strategy,
+            "freeze": freeze,
+            "metric": None if metric == "accuracy" else metric,
+            "metric_kwargs": metric_kwargs,
+            "for_setfit": for_setfit or None,
+        },
+    )
     settings = HeadSettings(
         head=head,
         head_params=head_params or {},
@@ -136,6 +156,8 @@ def train(
             run=run,
             metric=metric,
             metric_kwargs=metric_kwargs or {},
+            command=command(call),
+            for_setfit=for_setfit,
         )
         return recipe.follow(
             folder,

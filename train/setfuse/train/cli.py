@@ -14,16 +14,38 @@ from setfuse.runtime import Command, UsageError
 from ._arguments import TrainingArguments
 from ._head_settings import DIFFERENTIABLE, LOGISTIC, Freeze, MultiTarget
 from ._metrics import METRICS
+from ._reproduce import Call, command
+from ._search import search
 from ._train import train
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    parser.add_argument("--out", required=True, metavar="CHECKPOINT", help="the folder to write")
+    parser.add_argument("--eval", metavar="DATA", help="held-out texts to measure on")
+    parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
+    parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
+    parser.add_argument("--for-setfit", action="store_true", help="add model_head.pkl, so that SetFit loads it, too")
+    parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
+    parser.add_argument("--json", action="store_true", help="one JSON document: checkpoint, seconds, accuracy, …")
+    _add_hyperparameters(parser)
+
+
+def _add_search(parser: argparse.ArgumentParser) -> None:
+    _add_data(parser)
+    parser.add_argument("--eval", required=True, metavar="DATA", help="held-out texts, whose metric is compared")
+    parser.add_argument("--trials", type=int, default=10, metavar="N", help="how many trainings (default: %(default)s)")
+    parser.add_argument("--search-seed", type=int, default=42, metavar="N", help="of the search (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON document: the best arguments, every trial")
+    _add_hyperparameters(parser)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", metavar="DATA", help="labelled texts: a .jsonl, .csv, .tsv or .parquet file, or a Hub data set org/name"
     )
     parser.add_argument("--base", required=True, metavar="FOLDER_OR_HUB_ID", help="the sentence-transformers model")
-    parser.add_argument("--out", required=True, metavar="CHECKPOINT", help="the folder to write")
-    parser.add_argument("--eval", metavar="DATA", help="held-out texts to measure on")
     parser.add_argument(
         "--columns", type=_by_name, metavar="NAME=text,NAME=label", help="columns that are not called text and label"
     )
@@ -35,11 +57,9 @@ def _add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--multi-target-strategy", choices=list(MultiTarget), help="how the head takes texts with several labels"
     )
-    parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
-    parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
-    parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
-    parser.add_argument("--json", action="store_true", help="one JSON document: checkpoint, seconds, accuracy, …")
+
+
+def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "hyperparameters", "SetFit's names and defaults; A,B is a value for the contrastive phase, one for the head"
     )
@@ -106,9 +126,46 @@ _METAVARS = {
 }
 
 
-def _train(options: argparse.Namespace) -> None:
+def _arguments(options: argparse.Namespace) -> TrainingArguments:
     names = [field.name for field in dataclasses.fields(TrainingArguments)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    return TrainingArguments(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
+
+
+def _search(options: argparse.Namespace) -> None:
+    with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
+        result = search(
+            options.data,
+            base=options.base,
+            eval_rows=options.eval,
+            n_trials=options.trials,
+            search_seed=options.search_seed,
+            args=_arguments(options),
+            columns=options.columns,
+            label_names=options.label_names,
+            head=options.head,
+            head_params=options.head_params,
+            multi_target_strategy=options.multi_target_strategy,
+            metric=options.metric,
+            metric_kwargs=options.metric_kwargs,
+            progress=sys.stderr.isatty(),
+        )
+    if options.json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+        return
+    failed = sum(trial.score is None for trial in result.trials)
+    print(f"best of {len(result.trials)} trials ({failed} failed): {result.objective} {result.score:.4f}")
+    given = {
+        "columns": options.columns,
+        "label_names": options.label_names,
+        "head": None if options.head == LOGISTIC else options.head,
+        "head_params": result.head_params or None,
+        "multi_target_strategy": options.multi_target_strategy,
+    }
+    call = Call(rows=options.data, base=options.base, eval_rows=None, args=result.arguments, options=given)
+    print(f"next: {command(call)}")
+
+
+def _train(options: argparse.Namespace) -> None:
     if options.resume and options.resume_from:
         raise UsageError("--resume and --resume-from: expected one of them, got both; leave one out")
     with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
@@ -116,7 +173,7 @@ def _train(options: argparse.Namespace) -> None:
             options.data,
             base=options.base,
             out=options.out,
-            args=TrainingArguments(**given),
+            args=_arguments(options),
             eval_rows=options.eval,
             columns=options.columns,
             label_names=options.label_names,
@@ -127,6 +184,7 @@ def _train(options: argparse.Namespace) -> None:
             metric=options.metric,
             metric_kwargs=options.metric_kwargs,
             resume=options.resume_from or options.resume,
+            for_setfit=options.for_setfit,
             overwrite=options.overwrite,
             progress=sys.stderr.isatty(),
         )
@@ -167,4 +225,4 @@ def _log_on_stderr(least: int) -> Iterator[None]:
         logger.setLevel(level)
 
 
-COMMANDS = {"train": Command(_add_train, _train)}
+COMMANDS = {"train": Command(_add_train, _train), "search": Command(_add_search, _search)}

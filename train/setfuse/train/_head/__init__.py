@@ -2,6 +2,7 @@
 
 from ._fit import check_head, fit_head
 from ._fitted import FittedHead
+from ._pickled import pickle_head
 from ._store import save_head
 from ._torch_head import DifferentiableHead
 from ._train_head import train_head
@@ -11,6 +12,7 @@ __all__ = [
     "FittedHead",
     "check_head",
     "fit_head",
+    "pickle_head",
     "save_head",
     "train_head",
 ]

@@ -1,0 +1,64 @@
+"""Train the card's recipe with SetFit, in its environment: `python -m benchmarks._training._setfit`."""
+
+import importlib.metadata
+import json
+import time
+
+import numpy as np
+import torch
+from datasets import Dataset
+from setfit import SetFitModel, Trainer, TrainingArguments  # type: ignore[import-not-found] # not of our environment
+
+from ._options import parse
+from ._run import BATCH_SIZE, LOGGED, NUM_EPOCHS, PROBABILITIES, TrainingRun
+from ._watch import Watch
+
+
+def main() -> None:
+    """Train, measure, and write the result."""
+    options = parse()
+    torch.set_num_threads(options.threads)
+    rows, held_out = (
+        [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for path in (options.train, options.texts)
+    )
+    watch = Watch()
+    model = SetFitModel.from_pretrained(options.base, local_files_only=True, device="cpu")
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(options.out),
+            batch_size=BATCH_SIZE,
+            num_epochs=NUM_EPOCHS,
+            seed=options.seed,
+            report_to="none",
+            save_strategy="no",
+            logging_steps=1 if options.each_step else LOGGED,
+        ),
+        train_dataset=Dataset.from_list(rows),
+        callbacks=[watch],
+    )
+    start = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - start
+    step_1, mean = watch.losses()
+    probabilities = np.asarray(model.predict_proba([row["text"] for row in held_out], as_numpy=True))
+    labels = [model.model_head.classes_[column] for column in probabilities.argmax(axis=1)]
+    TrainingRun(
+        who="setfit",
+        seed=options.seed,
+        threads=options.threads,
+        seconds=seconds,
+        peak_mb=watch.peak_mb,
+        step_1=step_1,
+        mean_2_to_50=mean,
+        right=sum(label == row["label"] for label, row in zip(labels, held_out, strict=True)),
+        texts=len(held_out),
+        steps=watch.steps() if options.each_step else {},
+        probabilities=probabilities[:PROBABILITIES].tolist(),
+        versions={name: importlib.metadata.version(name) for name in ("setfit", "torch", "transformers")},
+    ).write(options.result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""The command that trains the same again."""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._arguments import TrainingArguments
+from ._runs import MAY_DIFFER
+
+DATA = "DATA.jsonl"
+"""What stands for rows that came from no file."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What `train` was called with, as far as the result depends on it.
+
+    Attributes:
+        rows: The training rows, as they were given.
+        base: The base model, as it was given.
+        eval_rows: The held-out rows, as they were given.
+        args: The hyperparameters.
+        options: The other arguments by name; None for what was left out.
+    """
+
+    rows: Any
+    base: str | Path
+    eval_rows: Any
+    args: TrainingArguments
+    options: Mapping[str, Any]
+
+
+def command(call: Call) -> str | None:
+    """Give the command line for a shell, or None where an argument is an object that none can name.
+
+    Files and folders are called by their names: checkpoints are passed on, and their paths mean nothing elsewhere.
+
+    Args:
+        call: What to repeat.
+    """
+    words = ["setfuse", "train", _name(call.rows), "--base", _name(call.base), "--out", "CHECKPOINT"]
+    if call.eval_rows is not None:
+        words += ["--eval", _name(call.eval_rows)]
+    given = {name: value for name, value in call.options.items() if value is not None}
+    for field in dataclasses.fields(TrainingArguments):
+        value = getattr(call.args, field.name)
+        if value != field.default and field.name not in MAY_DIFFER:
+            given[field.name] = value
+    try:
+        for name, value in given.items():
+            words += _flag(name, value)
+    except _UnnamableError:
+        return None
+    return shlex.join(words)
+
+
+class _UnnamableError(Exception):
+    """A value that no flag can give."""
+
+
+def _name(source: Any) -> str:
+    if not isinstance(source, str | Path):
+        return DATA
+    return Path(source).absolute().name if Path(source).exists() else str(source)
+
+
+def _flag(name: str, value: Any) -> list[str]:
+    """Give what the command line reads as that value: `cli` has the other direction.
+
+    Raises:
+        _UnnamableError: No flag can give it.
+    """
+    flag = f"--{name.replace('_', '-')}"
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{name.replace('_', '-')}"]
+    if isinstance(value, Mapping):
+        if name in {"columns", "class_weight"}:
+            return [flag, _listed([f"{key}={item}" for key, item in value.items()])]
+        return [flag, _json(value)]
+    if isinstance(value, str | int | float):
+        return [flag, str(value)]
+    if isinstance(value, Sequence):
+        return [flag, _listed([str(item) for item in value])]
+    raise _UnnamableError
+
+
+def _listed(items: list[str]) -> str:
+    if any("," in item for item in items):
+        raise _UnnamableError
+    return ",".join(items)
+
+
+def _json(value: Mapping[str, Any]) -> str:
+    try:
+        return json.dumps(dict(value))
+    except TypeError as error:
+        raise _UnnamableError from error
