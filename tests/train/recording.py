@@ -70,7 +70,7 @@ def tune(
     """Run the contrastive phase alone, saving nothing."""
     args = TrainingArguments(**{"save_strategy": "no", **given})
 
-    def unexpected(*given: object) -> None:
+    def unexpected(*given: object) -> Any:
         raise AssertionError(given)
 
-    return fine_tune(body, contrasted(body, texts, labels, args), args, save_rest=unexpected, callbacks=callbacks)
+    return fine_tune(body, contrasted(body, texts, labels, args), args, make_step=unexpected, callbacks=callbacks)

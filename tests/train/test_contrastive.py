@@ -10,12 +10,13 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
-from transformers import get_scheduler
+from transformers import TrainerCallback, get_scheduler
 
-from setfuse.runtime import UsageError
 from setfuse.train import OutOfMemory, TrainingArguments, TrainingDiverged
 from setfuse.train import _contrast as contrast_module
 from setfuse.train._batches import pair_batch
+from setfuse.train._classify import encode
+from setfuse.train._contrast import training_order
 from setfuse.train._embedding import CHUNK
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
@@ -186,11 +187,6 @@ def test_bfloat16_is_for_the_training_only(base_without_dropout: Path) -> None:
     np.testing.assert_array_equal(bodies[1].encode(FEW), float32)
 
 
-def test_float16_without_a_gpu_is_refused(body: SentenceTransformer) -> None:
-    with pytest.raises(UsageError, match=r"^use_amp: expected a GPU for float16 arithmetic, found none"):
-        tune(body, FEW, FEW_LABELS, use_amp=True)
-
-
 def test_the_seed_decides_the_order_of_the_batches(base_without_dropout: Path) -> None:
     first, again, other = (
         tune(SentenceTransformer(str(base_without_dropout), device="cpu"), FEW, FEW_LABELS, seed=seed).losses
@@ -210,13 +206,70 @@ def test_a_loss_that_is_no_number_stops_the_training_before_it_reaches_the_weigh
         tune(body, FEW, FEW_LABELS, [AtStep(2, spoil)])
 
 
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB."), MemoryError()], ids=repr
+)
 def test_running_out_of_memory_says_which_batch_size_was_tried(
-    body: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
+    body: SentenceTransformer, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def too_much(*_: Any) -> torch.Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        raise error
 
     monkeypatch.setattr(contrast_module, "embed", too_much)
     message = "step 1: expected room for a batch_size of 24, ran out of memory; lower batch_size"
     with pytest.raises(OutOfMemory, match=re.escape(message)):
         tune(body, FEW, FEW_LABELS, batch_size=24)
+
+
+@pytest.mark.parametrize("room", [8, 1, 0])
+def test_texts_are_embedded_in_smaller_batches_where_memory_runs_out(
+    body: SentenceTransformer, monkeypatch: pytest.MonkeyPatch, room: int
+) -> None:
+    expected = body.eval().encode(ROWS)
+    forward = body.forward
+
+    def little_room(features: dict[str, torch.Tensor], **given: Any) -> Any:
+        if len(features["input_ids"]) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+        return forward(features, **given)
+
+    monkeypatch.setattr(body, "forward", little_room)
+    if room:
+        np.testing.assert_allclose(encode(body, ROWS), expected, atol=1e-6)
+    else:
+        message = r"^embedding the texts for the head: expected room for one text .*; lower max_length \(now 48\)$"
+        with pytest.raises(OutOfMemory, match=message):
+            encode(body, ROWS)
+
+
+def test_the_last_accumulated_group_is_the_mean_of_the_batches_it_has(body: SentenceTransformer) -> None:
+    # 86 pairs in batches of 20: two groups of two, and the short one of 6 alone.
+    before: list[dict[str, torch.Tensor]] = []
+    found: list[dict[str, torch.Tensor]] = []
+
+    def copy(of: Any) -> dict[str, torch.Tensor]:
+        return {name: of(value).detach().clone() for name, value in body.named_parameters() if value.grad is not None}
+
+    class Watch(TrainerCallback):
+        def on_pre_optimizer_step(self, *_: Any, **__: Any) -> None:
+            before.append({name: value.detach().clone() for name, value in body.state_dict().items()})
+            found.append(copy(lambda value: value.grad))
+
+    args = {"batch_size": 20, "gradient_accumulation_steps": 2, "num_epochs": 1}
+    losses = tune(body, FEW, FEW_LABELS, [Watch()], **args).losses
+    contrast = contrasted(body, FEW, FEW_LABELS, TrainingArguments(**args))
+    batches = list(training_order(contrast, TrainingArguments(**args)))
+    groups = [batches[0:2], batches[2:4], batches[4:]]
+
+    assert [len(batch) for batch in groups[-1]] == [6]
+    assert len(found) == len(losses) == 3
+    body.train()
+    for step, group in enumerate(groups):
+        body.load_state_dict(before[step])
+        body.zero_grad()
+        value = torch.stack([contrast.loss(body, contrast.batch(np.asarray(batch))) for batch in group]).mean()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(body.parameters(), 1.0)
+        assert value.item() == pytest.approx(losses[step], rel=1e-5)
+        for name, gradient in copy(lambda value: value.grad).items():
+            torch.testing.assert_close(found[step][name], gradient, rtol=1e-3, atol=1e-6, msg=name)

@@ -1,5 +1,6 @@
 """Evaluation while training: by the classifier's own metric, on a head fitted for it; best model and early stopping."""
 
+import itertools
 import json
 import logging
 import shutil
@@ -15,8 +16,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall_score
 from transformers import EarlyStoppingCallback
 
-from setfuse.runtime import Row, UsageError
+from setfuse.runtime import DatasetError, Row, UsageError
 from setfuse.train import TrainingArguments, TrainingResult, train
+from setfuse.train import _recipe as recipe
+from setfuse.train._drawing import draw_held_out_pairs
 from setfuse.train._metrics import make_metric
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
@@ -112,7 +115,7 @@ def test_held_out_rows_of_one_label_have_a_loss_of_their_own(tiny_base: Path) ->
 
 def fixed_metric(values: list[float]) -> Any:
     """A metric that gives these values, one an evaluation, and the last one ever after."""
-    given = iter(values)
+    given = iter([0.0, *values])  # it is tried before the training
 
     def metric(predicted: Any, labels: Any) -> dict[str, float]:
         del predicted, labels
@@ -346,3 +349,61 @@ def test_an_evaluation_is_logged(tiny_base: Path, caplog: pytest.LogCaptureFixtu
         run(tiny_base, max_steps=4)
 
     assert "step 4 of 4: held-out embedding_loss 0." in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("labels", "given"),
+    [
+        (["late", "refund", "best"], {"self_pairs": False}),
+        (["late", "late"], {"num_iterations": 2}),
+        ([("late",), ("late", "best")], {}),
+    ],
+    ids=["every label once", "one label", "one in common"],
+)
+def test_held_out_pairs_of_one_kind_are_each_taken_once(labels: Any, given: dict[str, Any]) -> None:
+    pairs = draw_held_out_pairs(labels, TrainingArguments(**given))
+
+    every = itertools.combinations if given.get("self_pairs") is False else itertools.combinations_with_replacement
+    drawn = pairs.rows_of(np.arange(len(pairs)))[0].tolist()
+    assert sorted(map(tuple, drawn)) == list(every(range(len(labels)), 2))
+
+
+@pytest.mark.parametrize(
+    ("args", "given", "message"),
+    [
+        ({"self_pairs": False}, {"eval_rows": HELD_OUT[:1]}, r"^eval_rows: expected rows that make pairs, .* found 1 "),
+        (
+            {"loss": "BatchAllTripletLoss"},
+            {"eval_rows": HELD_OUT[:4]},
+            r"^eval_rows: expected two labels or more with two rows or more of each, .*, found 1; ",
+        ),
+        (
+            {"eval_steps": None},
+            {"metric": "f1", "metric_kwargs": {"avrage": "micro"}},
+            r"^metric: expected one that can be taken .*TypeError: .*avrage",
+        ),
+        ({}, {"metric": lambda *_: 1 / 0}, r"^metric: expected one that can be taken .*ZeroDivisionError: division"),
+    ],
+    ids=["no pairs", "a loss on labels", "metric_kwargs", "a function that fails"],
+)
+def test_an_evaluation_that_would_fail_is_refused_before_the_base_is_loaded(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, args: dict[str, Any], given: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr(recipe, "load_body", None)
+
+    with pytest.raises((DatasetError, UsageError), match=message):
+        train(
+            ROWS,
+            base=tiny_base,
+            out="out",
+            args=TrainingArguments(**{"output_dir": "run", "eval_steps": 4} | args),
+            **{"eval_rows": HELD_OUT} | given,
+        )
+    assert not list(Path().iterdir())
+
+
+def test_what_is_no_number_is_never_the_best(tiny_base: Path) -> None:
+    result = run(tiny_base, metric=fixed_metric([np.nan, 0.5, np.nan]), save_steps=12, save_strategy="steps", **BEST)
+
+    assert result.best_step == 8
+    assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint-12", "checkpoint-8"]

@@ -17,7 +17,8 @@ from sklearn.metrics import f1_score
 
 from setfuse.export import read_checkpoint
 from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
-from setfuse.train import TrainingArguments, TrainingResult, train
+from setfuse.train import OutOfMemory, TrainingArguments, TrainingResult, train
+from setfuse.train import _recipe as recipe
 from tests.train.recording import AtStep
 
 ROWS = [Row(f"{word} parcel {number}", word) for word in ("late", "refund", "best") for number in range(4)]
@@ -136,8 +137,12 @@ def test_a_frozen_head_is_not_trained(base_without_dropout: Path) -> None:
     assert untrained[0] == untrained[1]
 
 
-@pytest.mark.parametrize("head", ["LogisticRegression", "differentiable"])
-def test_looking_at_the_run_does_not_change_it(tiny_base: Path, head: str) -> None:
+@pytest.mark.parametrize(
+    "head",
+    ["LogisticRegression", "differentiable", RandomForestClassifier(n_estimators=3)],
+    ids=["fitted", "differentiable", "of random trees"],
+)
+def test_looking_at_the_run_does_not_change_it(tiny_base: Path, head: Any) -> None:
     alone = run(tiny_base, "alone", head=head, max_steps=4)
     looked_at = run(
         tiny_base,
@@ -153,7 +158,9 @@ def test_looking_at_the_run_does_not_change_it(tiny_base: Path, head: str) -> No
 
     assert looked_at.losses == alone.losses
     assert same(weights("alone"), weights("looked-at"))
-    assert head_kind("run/checkpoint-4") == head_kind("alone")
+    for name in ("head.json", "head.onnx" if Path("alone/head.onnx").exists() else "head.safetensors"):
+        heads = {Path(folder, name).read_bytes() for folder in ("alone", "looked-at", "run/checkpoint-4")}
+        assert len(heads) == 1
 
 
 def test_a_classifier_of_the_callers_own(base_without_dropout: Path) -> None:
@@ -249,3 +256,12 @@ def test_an_error_in_a_callback_is_the_callers(tiny_base: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         run(tiny_base, callbacks=[AtStep(1, fail)])
     assert not Path("out").exists()
+
+
+def test_a_head_without_room_names_its_own_batch_size(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_much(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    monkeypatch.setattr(recipe, "train_head", too_much)
+    with pytest.raises(OutOfMemory, match=r"^the head: expected room for a batch_size of 5, ran out of memory; lower"):
+        run(tiny_base, head="differentiable", batch_size=(16, 5))

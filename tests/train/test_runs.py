@@ -12,9 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
+from transformers import TrainerCallback
 
 from setfuse.runtime import OutputExists, Row, UsageError
 from setfuse.runtime.__main__ import main
@@ -27,7 +34,9 @@ from setfuse.train import (
     TrainingResult,
     train,
 )
-from setfuse.train._runs import RUN_FILE
+from setfuse.train import _recipe as recipe
+from setfuse.train._body import load_body
+from setfuse.train._runs import RUN_FILE, make_run
 from tests.models import make_body, write_rows
 from tests.train.recording import AtStep, Recorder
 
@@ -57,7 +66,7 @@ def saved(saved_run: Path) -> None:
 
 
 def steps(folder: str = "run") -> list[str]:
-    return sorted(path.name for path in Path(folder).iterdir())
+    return sorted(path.name for path in Path(folder).glob("checkpoint-*"))
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -302,18 +311,91 @@ def test_nothing_pickled_is_run(tiny_base: Path, name: str, how: str) -> None:
     assert not Path("executed").exists()
 
 
-@pytest.mark.parametrize("failing", ["torch.save", "safetensors.numpy.save_file"])
+@pytest.mark.parametrize(
+    ("failing", "error"),
+    [
+        ("torch.save", OSError(28, "No space left on device")),
+        ("torch.save", RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 704 vs 598")),
+        ("safetensors.numpy.save_file", SafetensorError("No space left on device")),
+        ("sentence_transformers.SentenceTransformer.save", OSError(28, "No space left on device")),
+        ("transformers.TrainerState.save_to_json", OSError(28, "No space left on device")),
+    ],
+    ids=["optimizer", "torch's writer", "head", "body", "state"],
+)
 def test_a_full_disk_leaves_the_last_whole_checkpoint(
-    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, failing: str, error: Exception
 ) -> None:
-    def full_disk(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    fill = AtStep(5, lambda: monkeypatch.setattr(failing, full_disk))
-    with pytest.raises(RunNotSaved, match=r"checkpoint-8: .*No space left.*the last whole one is .*checkpoint-4; "):
+    fill = AtStep(5, lambda: monkeypatch.setattr(failing, raising(error)))
+    message = rf"checkpoint-8: .*{re.escape(str(error))}; the last whole one is .*checkpoint-4; "
+    with pytest.raises(RunNotSaved, match=message):
         run(tiny_base, callbacks=[fill])
     assert steps() == ["checkpoint-4"]
     assert not Path("out").exists()
+
+
+def raising(error: BaseException) -> Any:
+    """A function that fails."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_a_mistake_while_saving_is_not_called_a_full_disk(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spoil = AtStep(3, lambda: monkeypatch.setattr(recipe, "fit_head", raising(RuntimeError("a bug"))))
+
+    with pytest.raises(RuntimeError, match=r"^a bug$"):
+        run(tiny_base, callbacks=[spoil])
+
+
+class AtBegin(TrainerCallback):
+    """Fails as the training begins."""
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        raise KeyError("the caller's own")
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_callers_mistake_is_not_called_a_broken_checkpoint(tiny_base: Path) -> None:
+    with pytest.raises(KeyError, match="the caller's own"):
+        run(tiny_base, out="other", callbacks=[AtBegin()], resume=True)
+
+
+@pytest.mark.parametrize(
+    ("failing", "error", "told"),
+    [
+        ("write_checkpoint", OSError(28, "No space left"), pytest.raises(RunNotSaved, match=r"^out: .*No space left")),
+        ("fit_head", UsageError("head: of no use"), pytest.raises(UsageError, match=r"^head: of no use$")),
+        ("encode", KeyboardInterrupt(), pytest.raises(KeyboardInterrupt)),
+    ],
+    ids=["a full disk", "the head", "Ctrl-C"],
+)
+def test_what_fails_after_the_last_step_costs_no_training(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, failing: str, error: BaseException, told: Any
+) -> None:
+    given: dict[str, Any] = {"save_steps": 500}
+    whole = run(tiny_base, out="whole", **given)
+
+    with monkeypatch.context() as broken, told:
+        broken.setattr(recipe, failing, raising(error))
+        run(tiny_base, **given)
+    assert steps() == ["checkpoint-12"]
+    assert not Path("out").exists()
+
+    assert run(tiny_base, resume=True, **given).losses == whole.losses
+    assert Path("out/head.safetensors").read_bytes() == Path("whole/head.safetensors").read_bytes()
+
+
+def test_what_cannot_be_kept_either_is_told(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sentence_transformers.SentenceTransformer.save", raising(OSError(28, "No space left")))
+
+    with pytest.raises(RunNotSaved, match=r"^out: "):
+        run(tiny_base, save_steps=500)
+    assert "the training cannot be kept: " in caplog.text
+    assert not list(Path().iterdir())
 
 
 class Spoil(AtStep):
@@ -329,6 +411,157 @@ def test_a_loss_that_is_no_number_names_the_last_good_checkpoint(tiny_base: Path
     with pytest.raises(TrainingDiverged, match=r"step 6 of 12: .*; the last good checkpoint is .*run/checkpoint-4$"):
         run(tiny_base, callbacks=[Spoil(5, lambda: None)])
     assert steps() == ["checkpoint-4"]
+
+
+class SpoilGradient(AtStep):
+    """Makes a gradient NaN; the loss is a number all the same."""
+
+    def on_step_begin(self, _: Any, state: Any, *__: Any, **given: Any) -> None:
+        if state.global_step + 1 == self.step:
+            next(given["model"].parameters()).register_hook(lambda gradient: gradient * float("nan"))
+
+
+@pytest.mark.parametrize("step", [8, 9, 12], ids=["a saved step", "another", "the last"])
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (SpoilGradient, "^step {} of 12: expected finite gradients, found a norm of nan; lower body_learning_rate"),
+        (Spoil, "^(after step {0} of 12: expected finite weights, found NaN|step 10 of 12: expected a finite loss)"),
+    ],
+    ids=["gradient", "weight"],
+)
+def test_nothing_is_made_of_weights_that_are_no_numbers(
+    tiny_base: Path, step: int, spoil: type[AtStep], message: str
+) -> None:
+    with pytest.raises(
+        TrainingDiverged, match=message.format(step) + r".*the last good checkpoint is .*checkpoint-\d$"
+    ):
+        run(tiny_base, callbacks=[spoil(step, lambda: None)], save_total_limit=1)
+    assert steps() == ["checkpoint-4" if step == 8 else "checkpoint-8"]
+    assert not Path("out").exists()
+
+
+def test_checkpoints_of_another_program_are_neither_removed_nor_counted(tiny_base: Path) -> None:
+    Path("run/checkpoint-7").mkdir(parents=True)
+
+    for overwrite in (False, True):
+        with pytest.raises(OutputExists, match=r"run/checkpoint-7: expected only checkpoints of setfuse there"):
+            train(ROWS, base=tiny_base, out="out", args=TrainingArguments(output_dir="run"), overwrite=overwrite)
+    assert steps() == ["checkpoint-7"]
+
+
+def test_two_runs_at_once_do_not_share_a_folder(tiny_base: Path) -> None:
+    def another() -> None:
+        with pytest.raises(OutputExists, match=r"run: expected no other run to save there, but another process does"):
+            run(tiny_base, out="other")
+
+    run(tiny_base, callbacks=[AtStep(2, another)])
+
+    assert sorted(path.name for path in Path("run").iterdir()) == ["checkpoint-12", "checkpoint-4", "checkpoint-8"]
+
+
+def test_a_run_that_came_in_the_meantime_is_not_replaced(
+    tiny_base: Path, saved_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def load(*given: Any) -> SentenceTransformer:
+        shutil.copytree(saved_run, "run", dirs_exist_ok=True)
+        return load_body(*given)
+
+    monkeypatch.setattr(recipe, "load_body", load)
+    with pytest.raises(OutputExists, match=r"run/checkpoint-12: a run is there already"):
+        run(tiny_base)
+    assert len(steps()) == 3
+
+
+class NoModule:
+    """A loss that is none."""
+
+    def __init__(self, model: object) -> None:
+        del model
+
+
+@pytest.mark.usefixtures("saved")
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [({"use_amp": True}, "^use_amp: expected a GPU"), ({"loss": NoModule}, "^loss: expected NoModule to make a torch")],
+    ids=["use_amp", "loss"],
+)
+def test_what_is_refused_late_costs_no_earlier_run(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], message: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UsageError, match=message):
+        train(ROWS, base=tiny_base, out="other", args=TrainingArguments(output_dir="run", **given), overwrite=True)
+    assert len(steps()) == 3
+
+
+def test_a_run_with_other_held_out_rows_or_another_metric_is_not_gone_on_with(tiny_base: Path) -> None:
+    def evaluated(rows: Any = ROWS, **given: Any) -> TrainingResult:
+        args = TrainingArguments(output_dir="run", max_steps=4, save_steps=2, eval_steps=2)
+        return train(ROWS, base=tiny_base, out="out", args=args, eval_rows=rows, **given)
+
+    evaluated(metric=length)
+
+    for given, message in (
+        ({"rows": ROWS[1:], "metric": length}, "got other held-out rows; "),
+        ({"metric": "f1"}, "metric 'f1' instead of 'tests.train.test_runs.length'; "),
+        ({"metric": length, "metric_kwargs": {"factor": 2}}, "metric_kwargs {'factor': 2} instead of {}; "),
+    ):
+        with pytest.raises(RunNotResumable, match=message):
+            evaluated(resume=True, overwrite=True, **given)
+    assert evaluated(resume=True, overwrite=True, metric=length).steps == 4
+
+
+def length(predicted: Any, given: Any, factor: int = 1) -> int:
+    """A metric of the caller's."""
+    return factor * len([*predicted, *given])
+
+
+@pytest.mark.usefixtures("saved")
+def test_a_run_goes_on_from_an_earlier_step_and_replaces_the_later_ones(tiny_base: Path, saved_run: Path) -> None:
+    before = {step: Path("run", step, "trainer_state.json").stat().st_mtime_ns for step in steps()}
+
+    run(tiny_base, out="other", resume="run/checkpoint-4")
+
+    after = {step: Path("run", step, "trainer_state.json").stat().st_mtime_ns for step in steps()}
+    assert {step for step in after if after[step] != before[step]} == {"checkpoint-8", "checkpoint-12"}
+    for name, value in weights(saved_run / "checkpoint-8").items():
+        assert torch.equal(value, weights(Path("run/checkpoint-8"))[name]), name
+
+
+def test_a_run_knows_its_head_whatever_its_repr_leaves_out(tiny_base: Path) -> None:
+    def described(last: int, function: Any = np.tanh) -> Any:
+        weight = {f"a label with quite a long name {n}": n for n in range(40)} | {"last": last}
+        inner = RandomForestClassifier(class_weight=weight, random_state=np.random.RandomState(0))
+        head = make_pipeline(FunctionTransformer(function), OneVsRestClassifier(inner))
+        return make_run(TrainingArguments(), {"head": head}, ROWS, tiny_base)
+
+    assert described(1) == described(1)
+    assert described(1) != described(2)
+    assert described(1, length) == described(1, length) != described(1, raising)
+    assert " at 0x" not in json.dumps(described(1, length).arguments)
+
+
+def test_what_is_not_loaded_of_a_base_may_change(tiny_base: Path) -> None:
+    shutil.copytree(tiny_base, "base")
+    run(Path("base"), output_dir="base/run", max_steps=4, save_steps=2)
+    Path("base/onnx").mkdir()
+    Path("base/onnx/model.onnx").write_bytes(b"another form of it")
+
+    assert run(Path("base"), out="other", output_dir="base/run", max_steps=4, save_steps=2, resume=True).steps == 4
+
+    Path("base/config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(RunNotResumable, match="got other base model; "):
+        run(Path("base"), out="third", output_dir="base/run", max_steps=4, save_steps=2, resume=True)
+
+
+def test_a_saved_step_says_how_it_was_made(tiny_base: Path) -> None:
+    args = TrainingArguments(output_dir="run", max_steps=4, save_steps=4, eval_steps=2)
+    result = train(ROWS, base=tiny_base, out="out", args=args, eval_rows=ROWS)
+
+    training = json.loads(Path("run/checkpoint-4/training.json").read_text(encoding="utf-8"))
+    assert training["evaluations"] == [dict(found) for found in result.evaluations]
+    assert 0 < training["seconds"] < result.seconds
 
 
 @pytest.mark.usefixtures("saved")
@@ -361,7 +594,7 @@ def test_a_run_is_replaced_only_when_the_other_can_begin() -> None:
 def test_a_run_that_is_gone_on_with_elsewhere_is_not_mixed_with_another(tiny_base: Path) -> None:
     Path("other/checkpoint-7").mkdir(parents=True)
 
-    with pytest.raises(OutputExists, match=r"other/checkpoint-7: a run is there already"):
+    with pytest.raises(OutputExists, match=r"other/checkpoint-7: expected only checkpoints of setfuse there"):
         run(tiny_base, output_dir="other", resume="run/checkpoint-4")
 
 

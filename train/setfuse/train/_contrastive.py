@@ -1,28 +1,25 @@
 """The contrastive phase: fine-tune the body so that texts of one label come to lie together."""
 
-import pickle
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from accelerate.utils.memory import should_reduce_batch_size
-from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerState
 
 from ._arguments import TrainingArguments
 from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted, logger
 from ._contrast import Contrast
-from ._errors import BaseModelNotFound, OutOfMemory, RunNotResumable
+from ._memory import out_of_memory_told
 from ._reports import tensorboard_folder
-from ._runs import read_run
-from ._trainer import ContrastiveTrainer, Judge, transformers_arguments
+from ._runs import clear_output_dir, read_run
+from ._trainer import ContrastiveTrainer, Judge, Step, transformers_arguments
 
 
 @dataclass(frozen=True, slots=True)
-class FineTuned:
-    """What the contrastive phase did.
+class Progress:
+    """What the contrastive phase has done, so far or in all.
 
     Attributes:
         losses: The loss of each step, before it.
@@ -33,8 +30,24 @@ class FineTuned:
 
     losses: tuple[float, ...]
     evaluations: tuple[Mapping[str, float], ...]
-    best_step: int | None
+    best_step: int | None = None
     log: tuple[Mapping[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FineTuned(Progress):
+    """What the contrastive phase did.
+
+    Attributes:
+        write_step: Writes the last step as a checkpoint of the run, should what follows fail, given what writes the
+            rest; gives its folder.
+    """
+
+    write_step: Callable[[Step], Path] = field(kw_only=True)
+
+
+def _progress(losses: Sequence[float], history: Sequence[Mapping[str, Any]]) -> Progress:
+    return Progress(tuple(losses), tuple(_evaluations(history)), log=tuple(history))
 
 
 def fine_tune(
@@ -43,8 +56,9 @@ def fine_tune(
     args: TrainingArguments,
     *,
     judge: Judge | None = None,
-    save_rest: Callable[[Path, Sequence[float]], None],
+    make_step: Callable[[Progress], Step],
     resume_from: Path | None = None,
+    overwrite: bool = False,
     callbacks: Sequence[TrainerCallback] = (),
     progress: bool = False,
 ) -> FineTuned:
@@ -59,15 +73,16 @@ def fine_tune(
         contrast: What on.
         args: The hyperparameters.
         judge: How to evaluate it on the way, if `args` asks for that.
-        save_rest: Writes into a checkpoint of the run what is not the trainer's own: its folder and the losses
-            so far are given.
+        make_step: Makes what is not the trainer's own in a checkpoint of the run, given what was done so far.
         resume_from: The checkpoint to go on from.
+        overwrite: Another run in `args.output_dir` may be replaced.
         callbacks: As transformers has them.
         progress: Show a progress bar on stderr.
 
     Raises:
-        TrainingDiverged: The loss became NaN or infinite.
+        TrainingDiverged: The loss, a gradient or a weight became NaN or infinite.
         OutOfMemory: A step needs more memory than there is.
+        OutputExists: Another run came to `args.output_dir` in the meantime, and `overwrite` is false.
         RunNotSaved: A checkpoint of the run cannot be written.
         RunNotResumable: `resume_from` cannot be read.
         UsageError: This machine cannot do what `args` asks for.
@@ -81,19 +96,16 @@ def fine_tune(
             args,
             transformers_arguments(args, body, progress=progress),
             judge=judge,
-            save_rest=save_rest,
+            make_step=lambda losses, history: make_step(_progress(losses, history)),
             earlier_losses=[] if resume_from is None else read_run(resume_from)[1],
             callbacks=[SaveWhenDue(), LogLines(), *callbacks, interrupts],
         )
     try:
-        with interrupts.listening():
+        with interrupts.listening(), out_of_memory_told(lambda: _out_of_memory(args, trainer.state.global_step)):
+            if args.save_strategy != "no":  # not before: what is refused until here is to cost no earlier run
+                clear_output_dir(args.output_dir, resume_from=resume_from, overwrite=overwrite)
             trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
-    except _READING as error:
-        if should_reduce_batch_size(error):
-            raise OutOfMemory(_out_of_memory(args, trainer.state.global_step)) from error
-        if resume_from is None or trainer.began:
-            raise
-        raise RunNotResumable(f"{resume_from}: expected a checkpoint of a run, cannot read it: {error}") from error
+            trainer.check_weights()
     finally:
         # Mixed precision wraps the body's forward; what comes next is float32.
         trainer.accelerator.unwrap_model(body, keep_fp32_wrapper=False)
@@ -103,21 +115,9 @@ def fine_tune(
         losses=tuple(trainer.losses),
         evaluations=tuple(_evaluations(state.log_history)),
         best_step=_best_step(state) if args.load_best_model_at_end else None,
+        write_step=trainer.write_step,
         log=tuple(state.log_history),
     )
-
-
-_READING = (
-    RuntimeError,
-    pickle.UnpicklingError,
-    SafetensorError,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    BaseModelNotFound,
-)
-"""What reading a broken checkpoint raises, in transformers, torch and sentence-transformers."""
 
 
 def _best_step(state: TrainerState) -> int | None:

@@ -146,7 +146,13 @@ def distill(
             teacher_name=_name(teacher),
         )
         return recipe.follow(
-            folder, staging, Path(out), resume_from=resume_from, callbacks=callbacks, progress=progress
+            folder,
+            staging,
+            Path(out),
+            resume_from=resume_from,
+            overwrite=overwrite,
+            callbacks=callbacks,
+            progress=progress,
         )
 
 

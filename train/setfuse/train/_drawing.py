@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from setfuse.runtime import DatasetError
+
 from ._arguments import TrainingArguments
 from ._label_groups import Labels
 from ._pairs import Pairs, make_pairs
@@ -26,15 +28,24 @@ def draw_held_out_pairs(labels: Labels, args: TrainingArguments) -> Pairs:
     """Pair the held-out texts.
 
     Args:
-        labels: Of each row. If they are all the same, which leaves no negative pairs, every pair is taken once.
+        labels: Of each row. If they make pairs of one kind only, every pair is taken once.
         args: The hyperparameters.
 
     Raises:
         DatasetError: The rows make no pairs.
     """
-    if len(set(labels)) == 1:
+    most = None if args.eval_max_steps == -1 else args.eval_max_steps * args.embedding_batch_size
+    try:
+        return _draw(labels, args, most)
+    except DatasetError:
         args = dataclasses.replace(args, sampling_strategy=SamplingStrategy.UNIQUE, num_iterations=None)
-    return _draw(labels, args, None if args.eval_max_steps == -1 else args.eval_max_steps * args.embedding_batch_size)
+    try:
+        return _draw(labels, args, most)
+    except DatasetError as error:
+        raise DatasetError(
+            f"eval_rows: expected rows that make pairs, to take the loss of while training, found {len(labels)} that "
+            'make none; add rows, or train with eval_strategy="no"'
+        ) from error
 
 
 def _draw(labels: Labels, args: TrainingArguments, most: int | None) -> Pairs:

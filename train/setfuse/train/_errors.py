@@ -5,9 +5,9 @@ SetfuseError (setfuse.runtime)
 ├── DatasetError (setfuse.runtime)    the rows cannot be trained on
 └── TrainingError
     ├── BaseModelNotFound             the base model is no folder and cannot be had from the Hub
-    ├── TrainingDiverged              the loss is no longer a number
-    ├── OutOfMemory                   a step needs more memory than there is
-    ├── RunNotSaved                   a checkpoint of the run cannot be written
+    ├── TrainingDiverged              the loss, a gradient or a weight is no longer a number
+    ├── OutOfMemory                   a step, the head or the embedding needs more memory than there is
+    ├── RunNotSaved                   a checkpoint, of the run or at its end, cannot be written
     ├── RunNotResumable               there is no checkpoint of this run to go on with
     ├── SearchFailed                  no trial of a hyperparameter search succeeded
     └── TeacherNotUsable              a checkpoint that should teach has no head that can be read here
@@ -25,7 +25,7 @@ class BaseModelNotFound(TrainingError):
 
 
 class TrainingDiverged(TrainingError):
-    """The loss is no longer a finite number."""
+    """The loss, a gradient or a weight is no longer a finite number."""
 
 
 class RunNotResumable(TrainingError):
@@ -33,11 +33,11 @@ class RunNotResumable(TrainingError):
 
 
 class RunNotSaved(TrainingError):
-    """A checkpoint of the run could not be written."""
+    """A checkpoint, of the run or at its end, could not be written."""
 
 
 class OutOfMemory(TrainingError):
-    """A training step needed more memory than there is."""
+    """A training step, the head or the embedding needed more memory than there is."""
 
 
 class SearchFailed(TrainingError):

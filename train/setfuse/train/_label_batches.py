@@ -45,6 +45,24 @@ def check_label_batches(labels: Sequence[str | Sequence[str]], batch_size: int, 
         )
 
 
+def check_held_out_labels(labels: Sequence[str | Sequence[str]], loss: str) -> None:
+    """Refuse held-out rows that make no batch for a loss on labels.
+
+    Args:
+        labels: Of each row.
+        loss: Its name, for the message.
+
+    Raises:
+        DatasetError: Fewer than two labels have two rows.
+    """
+    paired = sum(count > 1 for count in Counter(labels).values())
+    if paired < 2:  # noqa: PLR2004 - texts to tell apart
+        raise DatasetError(
+            f"eval_rows: expected two labels or more with two rows or more of each, to take {loss} of while training, "
+            f'found {paired}; add rows, or train with eval_strategy="no"'
+        )
+
+
 def make_label_batches(labels: Sequence[str], batch_size: int, seed: int) -> "GroupByLabelBatchSampler":
     """Make the order of the batches, sentence-transformers' own.
 

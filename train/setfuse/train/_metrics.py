@@ -31,7 +31,8 @@ def make_metric(
         metric: One of `METRICS`, or a function of predicted and given labels that gives a number, or numbers by name:
             SetFit's signature.
         labels: All labels, sorted. Of two, f1, precision and recall are those of the second, as scikit-learn's
-            "binary" has it of 0 and 1; of more, the mean over all ("macro").
+            "binary" has it of 0 and 1; of more, the mean ("macro") over those that are given or predicted, and of
+            several labels a text, over all.
         settings: Further arguments: of scikit-learn's function, such as `average`, or of the caller's.
         multi_label: Whether a text may have several labels.
 

@@ -15,28 +15,32 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback
 
-from setfuse.runtime import MultiLabelRow
+from setfuse.runtime import MultiLabelRow, UsageError
 
 from ._arguments import TrainingArguments
 from ._batches import LabelledTexts
 from ._body import load_body
+from ._callbacks import logger
 from ._card import CardFacts, model_card
 from ._checkpoint import write_checkpoint
 from ._checks import warn_of_cut_texts
 from ._classify import HeldOut, encode
 from ._contrast import Contrast, items, make_contrast
-from ._contrastive import FineTuned, fine_tune
+from ._contrastive import FineTuned, Progress, fine_tune
 from ._data_checks import Rows, label_counts, label_values
 from ._drawing import draw_held_out_pairs
+from ._errors import RunNotSaved
 from ._head import FittedHead, check_head, fit_head, train_head
 from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
+from ._label_batches import check_held_out_labels
 from ._losses import Objective, OwnLoss, make_objective
+from ._memory import out_of_memory_told
 from ._metrics import MetricOf, make_metric
 from ._pairs import Pairs
 from ._reports import check_reports
 from ._result import TrainingResult
-from ._runs import Run, clear_output_dir, write_run
-from ._trainer import Judge
+from ._runs import Run, hold_output_dir, write_run
+from ._trainer import Judge, Step, writing
 
 _LIBRARIES = ("setfuse", "torch", "sentence-transformers", "transformers", "scikit-learn")
 
@@ -82,6 +86,7 @@ class Recipe:
         out: Path,
         *,
         resume_from: Path | None,
+        overwrite: bool,
         callbacks: Sequence[TrainerCallback],
         progress: bool,
     ) -> TrainingResult:
@@ -92,55 +97,97 @@ class Recipe:
             staging: An empty folder to write the checkpoint into.
             out: What it will be called.
             resume_from: The checkpoint of the run to go on from.
+            overwrite: Another run in `args.output_dir` may be replaced.
             callbacks: Of the contrastive phase.
             progress: Show progress bars on stderr.
 
         Raises:
             TrainingError: Loading or training failed.
-            UsageError: The arguments contradict the body or the machine.
+            DatasetError: The held-out rows cannot be evaluated on.
+            OutputExists: Another run saves to `args.output_dir`.
+            UsageError: The arguments contradict the body or the machine, or the metric cannot be taken.
         """
         check_reports(self.args.report_to)
-        check_head(self.head, label_values(self.rows))
-        with _randomness_of_the_caller():
+        _check_machine(self.args)
+        with hold_output_dir(self.args), _randomness_kept():
+            check_head(self.head, label_values(self.rows))
             torch.manual_seed(self.args.seed)
             objective = self._objective()
+            held_out = self._held_out()
+            held_out_pairs = self._held_out_pairs(objective)
             body = load_body(base, self.args.max_length)
             warn_of_cut_texts(body, self.rows)
-            if self.args.save_strategy != "no":  # not before: a body that cannot be loaded is to cost no earlier run
-                clear_output_dir(self.args.output_dir, resume_from=resume_from)
             start = time.perf_counter()
             data = _labelled(self.rows)
-            held_out = self._held_out()
             contrast = make_contrast(body, data, self.pairs, objective, distinct=self.args.distinct_batches)
             tuned = fine_tune(
                 body,
                 contrast,
                 self.args,
-                judge=self._judge(body, contrast, held_out),
-                save_rest=lambda folder, losses: self._save_step(body, contrast, folder, losses),
+                judge=self._judge(body, contrast, held_out, held_out_pairs),
+                make_step=lambda done: self._make_step(body, contrast, time.perf_counter() - start, done),
                 resume_from=resume_from,
+                overwrite=overwrite,
                 callbacks=callbacks,
                 progress=progress,
             )
-            head = self._make_head(body, data, progress=progress)
-            seconds = time.perf_counter() - start
-        metrics = {} if held_out is None else held_out.judge(head, encode(body, held_out.data.texts, progress=progress))
-        result = self._result(out, seconds, items(contrast), tuned, metrics)
-        self._write(staging, body, head, result, tuned)
+            with self._last_step_kept(body, tuned):
+                head = self._make_head(body, data, progress=progress)
+                seconds = time.perf_counter() - start
+                metrics = (
+                    {}
+                    if held_out is None
+                    else held_out.judge(head, encode(body, held_out.data.texts, progress=progress))
+                )
+                result = self._result(out, seconds, items(contrast), tuned, metrics)
+                with writing(out, "nothing is there yet"):
+                    self._write(staging, body, head, result, tuned)
         return result
 
     def _make_head(self, body: SentenceTransformer, data: LabelledTexts, *, progress: bool) -> FittedHead:
         if self.head.head != DIFFERENTIABLE:
             return fit_head(encode(body, data.texts), data.labels, self.head)
-        return train_head(body, data.texts, data.labels, self.head, self.head_training, progress=progress)[0]
+        return self._train_head(body, data, self.head_training, progress=progress)
+
+    def _train_head(
+        self, body: SentenceTransformer, data: LabelledTexts, training: HeadTraining, *, progress: bool
+    ) -> FittedHead:
+        size = training.batch_size
+        message = (
+            f"the head: expected room for a batch_size of {size}, ran out of memory; lower it (the second of the two "
+            "that batch_size may have), or max_length"
+        )
+        with out_of_memory_told(lambda: message):
+            return train_head(body, data.texts, data.labels, self.head, training, progress=progress)[0]
 
     def _head_so_far(self, body: SentenceTransformer, data: LabelledTexts) -> FittedHead:
         """Make a head on the body as it is, and leave the body and the run's random numbers alone."""
-        if self.head.head != DIFFERENTIABLE:
-            return self._make_head(body, data, progress=False)
-        frozen = dataclasses.replace(self.head_training, end_to_end=False, freeze=None)
-        with torch.random.fork_rng():
-            return train_head(body, data.texts, data.labels, self.head, frozen)[0]
+        with _randomness_kept():
+            if self.head.head != DIFFERENTIABLE:
+                return self._make_head(body, data, progress=False)
+            frozen = dataclasses.replace(self.head_training, end_to_end=False, freeze=None)
+            return self._train_head(body, data, frozen, progress=False)
+
+    @contextmanager
+    def _last_step_kept(self, body: SentenceTransformer, tuned: FineTuned) -> Iterator[None]:
+        """Save the last step, without a head, if the block fails: the training is not to be paid for twice."""
+        try:
+            yield
+        except BaseException:
+            # The best step's weights are in a checkpoint of their own, and are not the last step's.
+            if self.args.save_strategy != "no" and tuned.best_step is None:
+
+                def write(folder: Path) -> None:
+                    body.save(str(folder), create_model_card=False)
+                    write_run(folder, self.run, tuned.losses)
+
+                try:
+                    saved = tuned.write_step(write)
+                except RunNotSaved as error:
+                    logger.warning("the training cannot be kept: %s", error)
+                else:
+                    logger.warning("the training is kept, without a head: %s; go on with resume", saved)
+            raise
 
     def _objective(self) -> Objective | OwnLoss:
         args = self.args
@@ -157,22 +204,41 @@ class Recipe:
             self.metric_kwargs,
             multi_label=isinstance(self.rows[0], MultiLabelRow),
         )
-        return HeldOut(_labelled(self.held_out), metric)
+        held_out = HeldOut(_labelled(self.held_out), metric)
+        held_out.rehearse()
+        return held_out
 
-    def _judge(self, body: SentenceTransformer, contrast: Contrast, held_out: HeldOut | None) -> Judge | None:
+    def _held_out_pairs(self, objective: Objective | OwnLoss) -> Pairs | None:
+        """Pair the held-out texts, if the body is evaluated on them and the loss takes pairs.
+
+        Raises:
+            DatasetError: They make none, or no batch for a loss on labels.
+        """
+        if self.args.eval_strategy == "no":
+            return None
+        if objective.label_grouped:
+            check_held_out_labels(label_values(self.held_out), objective.name)
+        return draw_held_out_pairs(label_values(self.held_out), self.args) if objective.needs_pairs else None
+
+    def _judge(
+        self, body: SentenceTransformer, contrast: Contrast, held_out: HeldOut | None, pairs: Pairs | None
+    ) -> Judge | None:
         if held_out is None or self.args.eval_strategy == "no":
             return None
-        pairs = None if contrast.pairs is None else draw_held_out_pairs(held_out.data.labels, self.args)
         return Judge(held_out, contrast.with_data(held_out.data, pairs), lambda: self._head_so_far(body, contrast.data))
 
-    def _save_step(self, body: SentenceTransformer, contrast: Contrast, folder: Path, losses: Sequence[float]) -> None:
-        tuned = FineTuned(tuple(losses), (), None)
-        so_far = self._result(folder, 0.0, items(contrast), tuned, {})
-        self._write(folder, body, self._head_so_far(body, contrast.data), so_far, tuned)
-        write_run(folder, self.run, losses)
+    def _make_step(self, body: SentenceTransformer, contrast: Contrast, seconds: float, done: Progress) -> Step:
+        head = self._head_so_far(body, contrast.data)
+
+        def write(folder: Path) -> None:
+            so_far = self._result(folder, seconds, items(contrast), done, {})
+            self._write(folder, body, head, so_far, done)
+            write_run(folder, self.run, done.losses)
+
+        return write
 
     def _write(
-        self, folder: Path, body: SentenceTransformer, head: FittedHead, result: TrainingResult, tuned: FineTuned
+        self, folder: Path, body: SentenceTransformer, head: FittedHead, result: TrainingResult, tuned: Progress
     ) -> None:
         write_checkpoint(folder, body, head, self._training(result), for_setfit=self.for_setfit)
         facts = CardFacts(
@@ -193,7 +259,7 @@ class Recipe:
         (folder / "README.md").write_text(model_card(facts), encoding="utf-8")
 
     def _result(
-        self, out: Path, seconds: float, number: int, tuned: FineTuned, metrics: Mapping[str, float]
+        self, out: Path, seconds: float, number: int, tuned: Progress, metrics: Mapping[str, float]
     ) -> TrainingResult:
         return TrainingResult(
             checkpoint=out,
@@ -233,9 +299,14 @@ def _labelled(rows: Rows) -> LabelledTexts:
     return LabelledTexts([row.text for row in rows], label_values(rows))
 
 
+def _check_machine(args: TrainingArguments) -> None:
+    if args.use_amp and not torch.cuda.is_available():
+        raise UsageError("use_amp: expected a GPU for float16 arithmetic, found none; leave it out, or say bf16")
+
+
 @contextmanager
-def _randomness_of_the_caller() -> Iterator[None]:
-    """Put back every random state that transformers' Trainer seeds."""
+def _randomness_kept() -> Iterator[None]:
+    """Put back every random state that transformers' Trainer seeds, or that a head draws from."""
     python, arrays = random.getstate(), np.random.get_state()  # noqa: NPY002 - the state that transformers sets
     try:
         with torch.random.fork_rng():

@@ -1,10 +1,11 @@
 """The checkpoints of a run: which there are, what they belong to, and whether a run may go on from one."""
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,35 +30,62 @@ class Run:
     """What makes a run the same run.
 
     Attributes:
-        arguments: The hyperparameters, as JSON has them.
-        rows: SHA-256 of texts and labels, in their order.
-        base: SHA-256 of the base model's files.
+        arguments: The hyperparameters, the head and, where it is evaluated, the metric, as JSON has them.
+        hashes: SHA-256 of what was read, by what it is called in messages: texts and labels, in their order, and the
+            base model's files.
     """
 
     arguments: Mapping[str, Any]
-    rows: str
-    base: str
+    hashes: Mapping[str, str]
 
 
-def make_run(args: TrainingArguments, head: Mapping[str, Any], rows: Rows, base: Path) -> Run:
+def make_run(
+    args: TrainingArguments, given: Mapping[str, Any], rows: Rows, base: Path, held_out: Rows | None = None
+) -> Run:
     """Describe a run.
 
     Args:
         args: Its hyperparameters.
-        head: Which head it gets.
+        given: What else it was given: its head, its metric.
         rows: Its training rows.
         base: The folder of its base model.
+        held_out: The rows that it is evaluated on while it trains.
     """
-    arguments = json.loads(
-        json.dumps({**args.to_json(), **head}, default=repr)
-    )  # tuples become lists, as they come back from a file
-    texts = json.dumps([[row.text, labels_of(row)] for row in rows])
-    return Run(arguments, hashlib.sha256(texts.encode()).hexdigest(), _hash_of_folder(base))
+    described = json.dumps({**args.to_json(), **given}, default=_described)
+    hashes = {"rows": _hash_of_rows(rows)}
+    if held_out is not None:
+        hashes["held-out rows"] = _hash_of_rows(held_out)
+    if args.save_strategy != "no":  # or nothing would be compared with it
+        hashes["base model"] = _hash_of_model(base)
+    return Run(json.loads(described), hashes)  # tuples become lists, as they come back from a file
 
 
-def _hash_of_folder(folder: Path) -> str:
+def _described(value: Any) -> Any:
+    """Describe what JSON does not have, without what differs from process to process."""
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return {"class": _name_of(type(value)), **value.get_params(deep=False)}  # of scikit-learn's
+    if hasattr(value, "tolist"):
+        return value.tolist()  # of numpy's
+    return _name_of(value if hasattr(value, "__qualname__") else type(value))
+
+
+def _name_of(value: Any) -> str:
+    return f"{value.__module__}.{value.__qualname__}"
+
+
+def _hash_of_rows(rows: Rows) -> str:
+    return hashlib.sha256(json.dumps([[row.text, labels_of(row)] for row in rows]).encode()).hexdigest()
+
+
+def _hash_of_model(folder: Path) -> str:
+    """Hash the files in the folder itself and in those of its modules, which are what is loaded."""
+    paths = {path for path in folder.iterdir() if path.is_file()}
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # it is the loading that refuses a broken one
+        modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+        for inside in filter(None, (module["path"] for module in modules)):
+            paths |= {path for path in (folder / inside).rglob("*") if path.is_file()}
     total = hashlib.sha256()
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+    for path in sorted(paths):
         with path.open("rb") as file:
             total.update(f"{path.relative_to(folder)}\0".encode() + hashlib.file_digest(file, "sha256").digest())
     return total.hexdigest()
@@ -83,7 +111,7 @@ def check_output_dir(
 
     Raises:
         UsageError: A folder lies in another that is replaced.
-        OutputExists: Another run is there.
+        OutputExists: Another run is there, or checkpoints of another program.
     """
     if args.save_strategy == "no":
         return
@@ -93,7 +121,17 @@ def check_output_dir(
     for path in inputs:
         if any(path.expanduser().resolve().is_relative_to(step) for step in step_folders(folder)):
             raise UsageError(f"output_dir: saving to {args.output_dir} would remove {path}; choose another folder")
+    _check_replaceable(folder, resume_from=resume_from, overwrite=overwrite)
+
+
+def _check_replaceable(folder: Path, *, resume_from: Path | None, overwrite: bool) -> None:
     steps = step_folders(folder)
+    for step in steps:
+        if not (step / RUN_FILE).is_file():  # transformers would count it to save_total_limit, and remove it
+            raise OutputExists(
+                f"{step}: expected only checkpoints of setfuse there, found one of another program (without "
+                f"{RUN_FILE}); choose another output_dir"
+            )
     if steps and not overwrite and not _is_in(resume_from, folder):
         raise OutputExists(
             f"{steps[-1]}: a run is there already; go on with it by resume (--resume), replace it by overwrite "
@@ -101,14 +139,57 @@ def check_output_dir(
         )
 
 
-def clear_output_dir(output_dir: str, *, resume_from: Path | None) -> None:
+@contextlib.contextmanager
+def hold_output_dir(args: TrainingArguments) -> Iterator[None]:
+    """Keep other processes from training into the run's folder while the block runs.
+
+    The folder is made for that, and goes again if nothing was saved. A killed process lets go of it.
+
+    Args:
+        args: Say where and whether to save.
+
+    Raises:
+        OutputExists: Another process trains there.
+    """
+    if args.save_strategy == "no":
+        yield
+        return
+    from filelock import FileLock, Timeout  # beside torch, which needs it, or later
+
+    folder = Path(args.output_dir).expanduser().resolve()
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = folder / ".lock"
+    try:
+        with FileLock(lock, timeout=0):
+            try:
+                yield
+            finally:
+                lock.unlink(missing_ok=True)
+    except Timeout as error:
+        raise OutputExists(
+            f"{folder}: expected no other run to save there, but another process does; wait for it, or choose another "
+            "output_dir"
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):  # something was saved
+            for path in missing:
+                path.rmdir()
+
+
+def clear_output_dir(output_dir: str, *, resume_from: Path | None, overwrite: bool) -> None:
     """Remove what a killed process left half written, and the checkpoints of a run that is replaced.
 
     Args:
-        output_dir: The run's folder, which may be missing.
+        output_dir: The run's folder, which `hold_output_dir` holds.
         resume_from: The checkpoint that the training goes on from; if it is there, that run stays.
+        overwrite: The run that is there may be replaced.
+
+    Raises:
+        OutputExists: Another run has come there since `check_output_dir` looked.
     """
     folder = Path(output_dir).expanduser().resolve()
+    _check_replaceable(folder, resume_from=resume_from, overwrite=overwrite)
     for partial in folder.glob(".checkpoint-*.partial-*"):
         shutil.rmtree(partial, ignore_errors=True)
     for step in [] if _is_in(resume_from, folder) else step_folders(folder):
@@ -157,11 +238,7 @@ def check_same_run(step: Path, run: Run) -> None:
         for name in run.arguments
         if name not in MAY_DIFFER and run.arguments[name] != saved.arguments.get(name)
     ]
-    differing += [
-        f"other {what}"
-        for what, same in (("rows", saved.rows == run.rows), ("base model", saved.base == run.base))
-        if not same
-    ]
+    differing += [f"other {what}" for what, value in run.hashes.items() if saved.hashes.get(what) != value]
     if differing:
         raise RunNotResumable(
             f"{step}: expected to go on with the same run, got {', '.join(differing)}; "
@@ -174,8 +251,7 @@ def write_run(step: Path, run: Run, losses: Sequence[float]) -> None:
     content = {
         "format_version": FORMAT_VERSION,
         "arguments": run.arguments,
-        "rows_sha256": run.rows,
-        "base_sha256": run.base,
+        "sha256": run.hashes,
         "losses": list(losses),
     }
     (step / RUN_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
@@ -192,7 +268,7 @@ def read_run(step: Path) -> tuple[Run, list[float]]:
         content = json.loads(path.read_text(encoding="utf-8"))
         version = content["format_version"]
         if version == FORMAT_VERSION:
-            run = Run(dict(content["arguments"]), str(content["rows_sha256"]), str(content["base_sha256"]))
+            run = Run(dict(content["arguments"]), dict(content["sha256"]))
             return run, [float(loss) for loss in content["losses"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunNotResumable(f"{path}: expected what a run of setfuse wrote, cannot read it: {error!r}") from error

@@ -67,8 +67,10 @@ def train(
         multi_target_strategy: For multi-label data: `one-vs-rest`, `multi-output` or `classifier-chain`.
         freeze: `body` or `head`: what stays as it is while a differentiable head is trained, as SetFit's `freeze`.
         metric: `accuracy`, `f1`, `precision`, `recall` or `matthews_correlation`, by scikit-learn, or a function of
-            the predicted and the given labels that gives a number, or numbers by name. Of two labels, f1, precision
-            and recall are those of the second in alphabetical order; of more, the mean over all.
+            the predicted and the given labels that gives a number, or numbers by name, and is tried on the given ones
+            before anything is trained. Of two labels, f1, precision
+            and recall are those of the second in alphabetical order; of more, the mean over those that
+            are given or predicted.
         metric_kwargs: Further arguments of the metric, such as `{"average": "micro"}`.
         callbacks: transformers' `TrainerCallback`s, `EarlyStoppingCallback` among them, in the contrastive phase.
         resume: Go on from the last checkpoint in `args.output_dir`, or from this checkpoint of a run, as if it had
@@ -87,9 +89,9 @@ def train(
         OutputExists: `out` exists and `overwrite` is false, or it must not be replaced; or `args.output_dir` holds
             another run.
         RunNotResumable: There is no checkpoint to go on from, or it is of a run with other arguments, rows or base.
-        RunNotSaved: A checkpoint of the run cannot be written.
-        TrainingDiverged: The loss is no longer a number.
-        OutOfMemory: A step needs more memory than there is.
+        RunNotSaved: A checkpoint of the run, or the one at the end, cannot be written.
+        TrainingDiverged: The loss, a gradient or a weight is no longer a number.
+        OutOfMemory: A step, the head or the embedding needs more memory than there is.
     """
     args = args or TrainingArguments()
     call = Call(
@@ -127,13 +129,16 @@ def train(
     pairs = draw_training_pairs(label_values(training_rows), args)
     with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
         folder = find_base(base)
-        chosen = {
-            "head": head if isinstance(head, str) else repr(head),
+        chosen: dict[str, Any] = {
+            "head": head,
             "head_params": settings.head_params,
             "multi_target_strategy": multi_target_strategy,
             "freeze": freeze,
         }
-        run = make_run(args, chosen, training_rows, folder)
+        evaluated = args.eval_strategy != "no"
+        if evaluated:
+            chosen |= {"metric": metric, "metric_kwargs": metric_kwargs or {}}
+        run = make_run(args, chosen, training_rows, folder, held_out_rows if evaluated else None)
         if resume_from is not None:
             check_same_run(resume_from, run)
         # Seconds of importing torch, after all that can be refused without it.
@@ -155,7 +160,13 @@ def train(
             for_setfit=for_setfit,
         )
         return recipe.follow(
-            folder, staging, Path(out), resume_from=resume_from, callbacks=callbacks, progress=progress
+            folder,
+            staging,
+            Path(out),
+            resume_from=resume_from,
+            overwrite=overwrite,
+            callbacks=callbacks,
+            progress=progress,
         )
 
 

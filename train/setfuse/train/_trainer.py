@@ -3,8 +3,9 @@
 import contextlib
 import itertools
 import math
+import pickle
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,10 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from accelerate.utils.memory import should_reduce_batch_size
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import DataLoader
-from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState
 from transformers import TrainingArguments as TransformersArguments
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import rotate_checkpoints
@@ -29,8 +29,9 @@ from ._body import load_body
 from ._callbacks import ProgressBar
 from ._classify import HeldOut, encode
 from ._contrast import Contrast, held_out_order, items, training_order
-from ._errors import RunNotSaved, TrainingDiverged
+from ._errors import BaseModelNotFound, RunNotResumable, RunNotSaved, TrainingDiverged
 from ._head import FittedHead
+from ._memory import is_out_of_memory
 from ._ranges import EMBEDDING_LOSS
 from ._runs import step_folders
 
@@ -38,6 +39,22 @@ _LOSS_FILE = "loss.safetensors"
 
 _WRITING = (OSError, SafetensorError, RuntimeError)
 """What a full disk raises, in Python, safetensors and torch."""
+
+_READING = (
+    RuntimeError,
+    pickle.UnpicklingError,
+    SafetensorError,
+    OSError,
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    BaseModelNotFound,
+)
+"""What a broken checkpoint raises, in transformers, torch and sentence-transformers."""
+
+Step = Callable[[Path], None]
+"""Writes into a checkpoint's folder what is not the trainer's own."""
 
 MAX_GRAD_NORM = 1.0
 """transformers' default, which SetFit uses."""
@@ -72,8 +89,6 @@ def transformers_arguments(
         UsageError: This machine cannot do what they ask for.
     """
     on_cpu = body.device.type == "cpu"
-    if args.use_amp and on_cpu:
-        raise UsageError("use_amp: expected a GPU for float16 arithmetic, found none; leave it out, or say bf16")
     try:
         arguments = TransformersArguments(
             output_dir=str(Path(args.output_dir).expanduser().absolute()),
@@ -125,13 +140,12 @@ class ContrastiveTrainer(Trainer):
         args: The hyperparameters.
         arguments: The same in transformers' words.
         judge: How to evaluate it on the way; None for not at all.
-        save_rest: Writes into a checkpoint what is not the trainer's own, given its folder and the losses so far.
+        make_step: Makes what is not the trainer's own in a checkpoint, given the losses and the log so far.
         earlier_losses: Of the steps before a checkpoint that the training goes on from.
         callbacks: As transformers has them.
 
     Attributes:
         losses: Of each step, those before a checkpoint that the training went on from included.
-        began: Whether a step was begun: whatever a checkpoint holds has been read by then.
     """
 
     loss_is_scaled_for_ga = False
@@ -144,18 +158,17 @@ class ContrastiveTrainer(Trainer):
         arguments: TransformersArguments,
         *,
         judge: Judge | None,
-        save_rest: Callable[[Path, Sequence[float]], None],
+        make_step: Callable[[Sequence[float], Sequence[Mapping[str, Any]]], Step],
         earlier_losses: Sequence[float],
         callbacks: Sequence[TrainerCallback],
     ) -> None:
         self.losses = list(earlier_losses)
-        self.began = False
         self._body = body
         self._contrast = contrast
         self._ours = args
         self._folder = Path(args.output_dir).expanduser().absolute()
         self._judge = judge
-        self._save_rest = save_rest
+        self._make_step = make_step
         self._micro_losses: list[float] = []
         missing = [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
         super().__init__(
@@ -212,23 +225,47 @@ class ContrastiveTrainer(Trainer):
         Raises:
             TrainingDiverged: The loss is NaN or infinite.
         """
-        self.began = True
         if not self._micro_losses:  # transformers clears the body's gradients only, not those of the loss's parameters
             self._contrast.trained.zero_grad()
         loss: torch.Tensor = super().training_step(model, inputs, num_items_in_batch)
         value = loss.item()
         if not math.isfinite(value):
-            saved = step_folders(self._folder)
-            raise TrainingDiverged(
-                f"step {self.state.global_step + 1} of {self.state.max_steps}: expected a finite loss, found {value}; "
-                f"lower body_learning_rate (now {self._ours.body_embedding_learning_rate})"
-                + (f"; the last good checkpoint is {saved[-1]}" if saved else "")
-            )
+            raise self._diverged(f"step {self.state.global_step + 1}", "a finite loss", value)
         self._micro_losses.append(value)
         if self.accelerator.sync_gradients:
             self.losses.append(sum(self._micro_losses))
             self._micro_losses.clear()
         return loss
+
+    def _clip_grad_norm(self, model: torch.nn.Module) -> torch.Tensor:
+        """Clip, and stop at gradients that are no numbers: a finite loss can have them, and clipping spreads them.
+
+        Raises:
+            TrainingDiverged: Their norm is NaN or infinite.
+        """
+        norm: torch.Tensor = super()._clip_grad_norm(model)  # type: ignore[no-untyped-call] # not typed there
+        # With float16 the scaler leaves out such a step, and takes a smaller scale for the next.
+        if self.accelerator.scaler is None and not math.isfinite(norm):
+            raise self._diverged(f"step {self.state.global_step + 1}", "finite gradients", f"a norm of {float(norm)}")
+        return norm
+
+    def check_weights(self) -> None:
+        """See that there is something worth saving, evaluating or fitting a head to.
+
+        Raises:
+            TrainingDiverged: A weight is NaN or infinite.
+        """
+        for parameter in (*self._body.parameters(), *self._contrast.trained.parameters()):
+            if not parameter.isfinite().all():
+                raise self._diverged(f"after step {self.state.global_step}", "finite weights", "NaN or infinity")
+
+    def _diverged(self, step: str, expected: str, found: object) -> TrainingDiverged:
+        saved = step_folders(self._folder)
+        return TrainingDiverged(
+            f"{step} of {self.state.max_steps}: expected {expected}, found {found}; "
+            f"lower body_learning_rate (now {self._ours.body_embedding_learning_rate})"
+            + (f"; the last good checkpoint is {saved[-1]}" if saved else "")
+        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log under SetFit's names."""
@@ -243,12 +280,14 @@ class ContrastiveTrainer(Trainer):
         """Measure the contrastive loss and the classifier on the held-out rows, a head being fitted for it.
 
         Raises:
+            TrainingDiverged: A weight is no number.
             UsageError: What the best model is chosen by is not among what is measured.
         """
         del eval_dataset, ignore_keys  # transformers' signature
         judge, began = self._judge, time.perf_counter()
         if judge is None:
             return {}
+        self.check_weights()
         embeddings = encode(self._body, judge.held_out.data.texts)
         head = judge.fit()
         found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
@@ -268,6 +307,8 @@ class ContrastiveTrainer(Trainer):
             raise UsageError(
                 f"metric_for_best_model: expected one of {', '.join(found)}, which are measured, got {wanted!r}"
             )
+        if math.isnan(found[wanted]):
+            return False
         return best is None or (found[wanted] > best if self._ours.better_is_greater else found[wanted] < best)
 
     @torch.no_grad()
@@ -284,42 +325,69 @@ class ContrastiveTrainer(Trainer):
         """Write a checkpoint of the run whole or not at all.
 
         Raises:
+            TrainingDiverged: A weight is no number.
             RunNotSaved: It cannot be written.
         """
         del model, trial  # transformers' signature
+        self.check_weights()
+        self.write_step(self._make_step(self.losses, self.state.log_history))
+
+    def write_step(self, step: Step) -> Path:
+        """Write the last step as a checkpoint of the run.
+
+        Args:
+            step: Writes what is not the trainer's own.
+
+        Returns:
+            Its folder.
+
+        Raises:
+            RunNotSaved: It cannot be written.
+        """
         folder = self._folder / f"checkpoint-{self.state.global_step}"
         self.store_flos()
         best = self._folder / f"checkpoint-{self.state.best_global_step}"
         if best == folder or best.is_dir():
             self.state.best_model_checkpoint = str(best)
         _keep_callback_states(self)
-        try:
-            with new_folder(folder, overwrite=True) as staging:
-                self._save_rest(staging, self.losses)
-                self._save_own_parameters(staging)
-                self._save_optimizer_and_scheduler(str(staging))
-                self._save_scaler(str(staging))
-                self._save_rng_state(str(staging))
-                self.state.save_to_json(str(staging / "trainer_state.json"))
-        except _WRITING as error:
-            if should_reduce_batch_size(error):
-                raise
-            saved = step_folders(self._folder)
-            kept = f"the last whole one is {saved[-1]}" if saved else "there is none before it"
-            raise RunNotSaved(
-                f"{folder}: the checkpoint cannot be written: {error}; {kept}; make room, then go on with resume"
-            ) from error
+        with writing(folder, self._last_whole()), new_folder(folder, overwrite=True) as staging:
+            step(staging)
+            self._save_own_parameters(staging)
+            self._save_optimizer_and_scheduler(str(staging))
+            self._save_scaler(str(staging))
+            self._save_rng_state(str(staging))
+            self.state.save_to_json(str(staging / "trainer_state.json"))
         rotate_checkpoints(str(self._folder), self.args.save_total_limit, self.state.best_model_checkpoint)
+        return folder
+
+    def _last_whole(self) -> str:
+        saved = step_folders(self._folder)
+        return f"the last whole one is {saved[-1]}" if saved else "there is none before it"
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
         """Take the weights of a checkpoint of the run."""
         del model  # transformers' signature
         folder = Path(resume_from_checkpoint)
-        self._body.load_state_dict(load_body(folder, None).state_dict())
-        if own := self._own_parameters():
-            saved = safetensors.torch.load_file(folder / _LOSS_FILE)
-            for name, parameter in own.items():
-                parameter.data.copy_(saved[name])
+        with _reading(folder):
+            # transformers reads its state outside of what can be overridden.
+            TrainerState.load_from_json(str(folder / "trainer_state.json"))
+            self._body.load_state_dict(load_body(folder, None).state_dict())
+            if own := self._own_parameters():
+                saved = safetensors.torch.load_file(folder / _LOSS_FILE)
+                for name, parameter in own.items():
+                    parameter.data.copy_(saved[name])
+
+    def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
+        with _reading(checkpoint):
+            super()._load_optimizer_and_scheduler(checkpoint)
+
+    def _load_scaler(self, checkpoint: str | None) -> None:
+        with _reading(checkpoint):
+            super()._load_scaler(checkpoint)
+
+    def _load_rng_state(self, checkpoint: str | None) -> None:
+        with _reading(checkpoint):
+            super()._load_rng_state(checkpoint)
 
     def _own_parameters(self) -> dict[str, torch.nn.Parameter]:
         """Give the parameters of the loss that are not the body's."""
@@ -334,6 +402,37 @@ class ContrastiveTrainer(Trainer):
 
     def _load_best_model(self) -> None:
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
+
+
+@contextlib.contextmanager
+def writing(folder: Path, kept: str) -> Iterator[None]:
+    """Turn what a full disk raises, in Python, safetensors and torch, into one error.
+
+    Args:
+        folder: What is written.
+        kept: What is there all the same, for the message.
+
+    Raises:
+        RunNotSaved: It cannot be written.
+    """
+    try:
+        yield
+    except _WRITING as error:
+        if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # torch's writer of files
+            raise
+        raise RunNotSaved(
+            f"{folder}: the checkpoint cannot be written: {error}; {kept}; make room, then go on with resume"
+        ) from error
+
+
+@contextlib.contextmanager
+def _reading(checkpoint: str | Path | None) -> Iterator[None]:
+    try:
+        yield
+    except _READING as error:
+        if is_out_of_memory(error):
+            raise
+        raise RunNotResumable(f"{checkpoint}: expected a checkpoint of a run, cannot read it: {error}") from error
 
 
 def _keep_callback_states(trainer: Trainer) -> None:
