@@ -247,6 +247,15 @@ class TestAttacks:
 
         assert "a torch storage that torch refuses" in self.attack(tmp_path, payload, pickle.dumps)
 
+    @pytest.mark.filterwarnings("ignore:TypedStorage is deprecated:UserWarning")
+    def test_a_torch_storage_that_takes_too_much_memory(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        inner = io.BytesIO()
+        torch.save(torch.zeros(2).storage(), inner, _use_new_zipfile_serialization=False)
+        monkeypatch.setattr(torch.Tensor, "double", lambda _: torch.zeros(2**60))  # torch's error, a RuntimeError
+        payload = self.Call(torch.storage._load_from_bytes, inner.getvalue())
+
+        assert "a torch storage that torch refuses" in self.attack(tmp_path, payload, pickle.dumps)
+
     @pytest.mark.parametrize(
         "opcodes",
         [
@@ -285,6 +294,25 @@ class TestAttacks:
     def test_admitted_names_put_to_another_use(self, tmp_path: Path, opcodes: bytes, message: str) -> None:
         assert message in self.attack(tmp_path, b"\x80\x02" + opcodes, bytes)
         assert LogisticRegression().solver == "lbfgs"
+
+    ARRAY = b"cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tC\x01btR"
+    ARMED = CLASS + b")\x81}(X\x06\x00\x00\x00appendh\x09X\x06\x00\x00\x00extendh\x09X\x03\x00\x00\x00addh\x09ub"
+
+    @pytest.mark.parametrize(
+        ("opcodes", "message"),
+        [
+            (ARRAY + b"K\x00K\x01s.", "to fill a ndarray"),
+            (ARRAY + b"(K\x00K\x01u.", "to fill a ndarray"),
+            (CLASS + b"q\x090" + ARMED + b"K\x01a.", "to fill a LogisticRegression"),
+            (CLASS + b"q\x090" + ARMED + b"(K\x01e.", "to fill a LogisticRegression"),
+            (CLASS + b"q\x090" + ARMED + b"(K\x01\x90.", "to fill a LogisticRegression"),
+            (b"]K\x00K\x01s.", "to fill a list"),
+        ],
+        ids=["SETITEM", "SETITEMS", "APPEND", "APPENDS", "ADDITEMS", "a list by index"],
+    )
+    def test_filling_what_is_no_plain_container(self, tmp_path: Path, opcodes: bytes, message: str) -> None:
+        # Python's own would write into the array, and call the class that the file put in the place of a method.
+        assert message in self.attack(tmp_path, b"\x80\x04" + opcodes, bytes)
 
     def test_deep(self, tmp_path: Path) -> None:
         estimator: Any = LogisticRegression()

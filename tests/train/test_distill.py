@@ -2,6 +2,7 @@
 
 import json
 import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,20 @@ def test_what_cannot_be_taught(
     with pytest.raises(error, match=message):
         distill(given.pop("teacher"), given.pop("texts"), base=tiny_base, out=tmp_path / "out", **given)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_teacher_and_the_texts_are_never_overwritten(
+    teacher: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(teacher, tmp_path / "exp" / "teacher")
+    texts = tmp_path / "exp" / "texts.jsonl"
+    texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), encoding="utf-8")
+
+    for taught in (("~/exp/teacher", TEXTS), (teacher, "~/exp/texts.jsonl")):
+        with pytest.raises(OutputExists, match="choose another output folder"):
+            distill(*taught, base=tiny_base, out="~/exp", args=QUICK, overwrite=True)
+    assert texts.exists()
 
 
 def test_a_teacher_without_a_head_that_can_be_read(teacher: Path, tiny_base: Path, tmp_path: Path) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -145,6 +147,40 @@ def test_the_base_model_is_never_overwritten(tiny_base: Path) -> None:
     with pytest.raises(OutputExists, match="choose another output folder"):
         train(ROWS, base=tiny_base, out=tiny_base, args=QUICK, overwrite=True)
     assert files(tiny_base) == before
+
+
+@pytest.mark.parametrize("name", ["head_params", "metric_kwargs"])
+@pytest.mark.parametrize("value", [[1], 3, "C", []], ids=str)
+def test_arguments_without_names_are_refused_first(tmp_path: Path, name: str, value: Any) -> None:
+    with pytest.raises(UsageError, match=f"^{name}: expected arguments by name, got {re.escape(repr(value))}$"):
+        train(ROWS, base="no-such-model-is-looked-for", out=tmp_path / "out", **{name: value})
+
+
+@pytest.mark.parametrize("read", ["rows", "eval_rows", "base"])
+def test_what_lies_in_the_output_folder_is_never_overwritten_wherever_home_is(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(tiny_base, tmp_path / "exp" / "base")
+    write_rows(tmp_path / "exp" / "rows.jsonl", [(row.text, row.label) for row in ROWS])
+    before = files(tmp_path / "exp")
+    here = {"rows": "~/exp/rows.jsonl", "eval_rows": "~/exp/rows.jsonl", "base": "~/exp/base"}[read]
+    given: dict[str, Any] = {"rows": ROWS, "base": tiny_base, read: here}
+
+    with pytest.raises(OutputExists, match="choose another output folder"):
+        train(given.pop("rows"), out="~/exp", args=QUICK, overwrite=True, **given)
+    assert files(tmp_path / "exp") == before
+
+
+def test_a_base_below_home_is_called_by_its_name(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    shutil.copytree(tiny_base, tmp_path / "small")
+
+    checkpoint = train(ROWS, base="~/small", out=tmp_path / "out", args=QUICK).checkpoint
+
+    assert json.loads((checkpoint / "training.json").read_text(encoding="utf-8"))["base_model"] == "small"
 
 
 def test_a_failure_while_saving_leaves_what_was_there(

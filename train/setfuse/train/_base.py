@@ -1,4 +1,4 @@
-"""Find the base model: a folder, or a name on the Hub."""
+"""What a training reads: the base model, found on the Hub if it is no folder; what lies here; how it is called."""
 
 from pathlib import Path
 
@@ -33,3 +33,21 @@ def find_base(base: str | Path) -> Path:
             f"{base}: expected a sentence-transformers folder with modules.json or config.json, found neither"
         )
     return folder
+
+
+def local_inputs(*given: object) -> tuple[Path, ...]:
+    """Give the files and folders that a training reads, which it must not replace.
+
+    Args:
+        given: Data, models, or anything else; what is no path, or a name on the Hub, is left out.
+    """
+    paths = (Path(one).expanduser() for one in given if isinstance(one, str | Path))
+    return tuple(path for path in paths if path.exists())
+
+
+def public_name(given: object) -> str:
+    """Name what a training reads; a file or folder without those above it, since checkpoints are passed on."""
+    if not isinstance(given, str | Path):
+        return type(given).__name__
+    path = Path(given).expanduser()
+    return path.absolute().name if path.exists() else str(given)

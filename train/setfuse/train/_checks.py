@@ -1,7 +1,8 @@
 """What is refused before anything is loaded, and what is worth a warning."""
 
 import logging
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -80,20 +81,25 @@ def check_head_arguments(settings: HeadSettings, training: HeadTraining) -> None
             )
 
 
-def check_evaluation(args: TrainingArguments, metric: MetricOf, held_out: Rows) -> None:
+def check_evaluation(
+    args: TrainingArguments, metric: MetricOf, metric_kwargs: Mapping[str, Any] | None, held_out: Rows
+) -> None:
     """Refuse an evaluation that cannot be made.
 
     Args:
         args: The hyperparameters.
         metric: Of the classifier.
+        metric_kwargs: Its further arguments.
         held_out: The rows to evaluate on; possibly none.
 
     Raises:
-        UsageError: There is no such metric, nothing to evaluate on, or the best model is to be chosen by a metric that
-            is not measured.
+        UsageError: There is no such metric, its arguments have no names, there is nothing to evaluate on, or the best
+            model is to be chosen by a metric that is not measured.
     """
     if isinstance(metric, str) and metric not in METRICS:
         raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
+    if not isinstance(metric_kwargs, Mapping | None):
+        raise UsageError(f"metric_kwargs: expected arguments by name, got {metric_kwargs!r:.80}")
     if held_out and isinstance(held_out[0], MultiLabelRow) and metric in SINGLE_LABEL_ONLY:
         raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
     if args.eval_strategy != "no" and not held_out:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from setfuse.runtime import DatasetError, Row, UsageError, new_folder
 
 from ._arguments import TrainingArguments
-from ._base import find_base
+from ._base import find_base, local_inputs, public_name
 from ._checks import check_evaluation, check_head_arguments, check_rows
 from ._data import read_single_label, read_unlabelled
 from ._head_settings import HeadSettings
@@ -112,12 +112,11 @@ def distill(
     taught = read_unlabelled(texts, columns=columns)
     held_out = [] if eval_rows is None else read_single_label(eval_rows, columns=columns)
     pairs = _pair_all(len(taught), args)
-    check_evaluation(args, metric, held_out)
-    paths = (teacher, texts, eval_rows, base)
-    inputs = [Path(path) for path in paths if isinstance(path, str | Path) and Path(path).exists()]
+    check_evaluation(args, metric, metric_kwargs, held_out)
+    inputs = local_inputs(teacher, texts, eval_rows, base)
     resume_from = find_step(resume, args.output_dir) if resume else None
     check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
-    with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
+    with new_folder(out, overwrite=overwrite, keep=inputs) as staging:
         folder = find_base(base)
         lesson = ask(teacher, taught, progress=progress)
         rows = [
@@ -127,7 +126,7 @@ def distill(
         unknown = sorted(set(lesson.known) - set(lesson.labels))
         if unknown:
             logger.warning("the teacher gives no text the label %s: the student will not know it", ", ".join(unknown))
-        run = make_run(args, {"teacher": _name(teacher)}, rows, folder)
+        run = make_run(args, {"teacher": public_name(teacher)}, rows, folder)
         if resume_from is not None:
             check_same_run(resume_from, run)
         from ._recipe import Recipe
@@ -136,14 +135,14 @@ def distill(
             rows=rows,
             held_out=held_out,
             pairs=TaughtPairs(pairs.positive, pairs.negative, lesson.embeddings),
-            base_name=_name(base),
+            base_name=public_name(base),
             args=args,
             head=head,
             head_training=head_training,
             run=run,
             metric=metric,
             metric_kwargs=metric_kwargs or {},
-            teacher_name=_name(teacher),
+            teacher_name=public_name(teacher),
         )
         return recipe.follow(
             folder,
@@ -175,10 +174,3 @@ def _pair_all(texts: int, args: TrainingArguments) -> Pairs:
     if args.num_iterations is None:
         return pairs
     return dataclasses.replace(pairs, positive=dataclasses.replace(pairs.positive, wanted=texts * args.num_iterations))
-
-
-def _name(of: object) -> str:
-    """Give a folder's name, not its path: checkpoints are passed on."""
-    if not isinstance(of, str | Path):
-        return type(of).__name__
-    return Path(of).absolute().name if Path(of).is_dir() else str(of)

@@ -43,6 +43,8 @@ class HeadSettings:
     multi_target_strategy: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.head_params, Mapping):
+            raise UsageError(f"head_params: expected arguments by name, got {self.head_params!r:.80}")
         if isinstance(self.head, str) and self.head not in (LOGISTIC, DIFFERENTIABLE):
             raise UsageError(
                 f"head: expected {LOGISTIC}, {DIFFERENTIABLE} or a classifier of scikit-learn's, got {self.head!r}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ._arguments import TrainingArguments
+from ._base import public_name
 from ._runs import MAY_DIFFER
 
 DATA = "DATA.jsonl"
@@ -63,9 +64,7 @@ class _UnnamableError(Exception):
 
 
 def _name(source: Any) -> str:
-    if not isinstance(source, str | Path):
-        return DATA
-    return Path(source).absolute().name if Path(source).exists() else str(source)
+    return public_name(source) if isinstance(source, str | Path) else DATA
 
 
 def _flag(name: str, value: Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from setfuse.runtime import new_folder
 
 from ._arguments import TrainingArguments
-from ._base import find_base
+from ._base import find_base, local_inputs, public_name
 from ._checks import check_evaluation, check_head_arguments, check_rows
 from ._data import read_data
 from ._data_checks import label_values
@@ -113,7 +113,7 @@ def train(
     )
     settings = HeadSettings(
         head=head,
-        head_params=head_params or {},
+        head_params={} if head_params is None else head_params,
         class_weight=args.class_weight,
         multi_target_strategy=multi_target_strategy,
     )
@@ -122,12 +122,12 @@ def train(
     training_rows = read_data(rows, columns=columns, label_names=label_names)
     held_out_rows = read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
     check_rows(training_rows, held_out_rows, args)
-    check_evaluation(args, metric, held_out_rows)
-    inputs = [Path(path) for path in (rows, eval_rows, base) if isinstance(path, str | Path) and Path(path).exists()]
+    check_evaluation(args, metric, metric_kwargs, held_out_rows)
+    inputs = local_inputs(rows, eval_rows, base)
     resume_from = find_step(resume, args.output_dir) if resume else None
     check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
     pairs = draw_training_pairs(label_values(training_rows), args)
-    with new_folder(out, overwrite=overwrite, keep=tuple(inputs)) as staging:
+    with new_folder(out, overwrite=overwrite, keep=inputs) as staging:
         folder = find_base(base)
         chosen: dict[str, Any] = {
             "head": head,
@@ -148,8 +148,7 @@ def train(
             rows=training_rows,
             held_out=held_out_rows,
             pairs=pairs,
-            # A folder's name, not its path: checkpoints and bundles are passed on.
-            base_name=Path(base).absolute().name if Path(base).is_dir() else str(base),
+            base_name=public_name(base),
             args=args,
             head=settings,
             head_training=head_training,

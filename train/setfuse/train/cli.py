@@ -51,9 +51,9 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--label-names", type=_list, metavar="NAME,NAME", help="names of the labels 0, 1, 2, …")
     parser.add_argument("--metric", choices=METRICS, default="accuracy", help="what to measure (default: accuracy)")
-    parser.add_argument("--metric-kwargs", type=json.loads, metavar="JSON", help='such as {"average": "micro"}')
+    parser.add_argument("--metric-kwargs", type=_json_object, metavar="JSON", help='such as {"average": "micro"}')
     parser.add_argument("--head", choices=(LOGISTIC, DIFFERENTIABLE), default=LOGISTIC, help="default: %(default)s")
-    parser.add_argument("--head-params", type=json.loads, metavar="JSON", help="arguments of the head, a JSON object")
+    parser.add_argument("--head-params", type=_json_object, metavar="JSON", help="arguments of the head, a JSON object")
     parser.add_argument(
         "--multi-target-strategy", choices=list(MultiTarget), help="how the head takes texts with several labels"
     )
@@ -89,13 +89,29 @@ def _list(text: str) -> list[str]:
 
 
 def _by_name(text: str) -> dict[str, str]:
-    return {name: meaning for name, _, meaning in (part.rpartition("=") for part in text.split(","))}
+    parts = [part.rpartition("=") for part in text.split(",")]
+    if not all(name and meaning for name, _, meaning in parts):
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE,NAME=VALUE, got {text!r}")
+    return {name: meaning for name, _, meaning in parts}
 
 
 def _weights(text: str) -> str | dict[str, float]:
-    if "=" not in text:
+    if text == "balanced":
         return text
-    return {label: float(weight) for label, weight in _by_name(text).items()}
+    try:
+        return {label: float(weight) for label, weight in _by_name(text).items()}
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected a number for each label, got {text!r}") from error
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise argparse.ArgumentTypeError(f"expected a JSON object, as in '{{\"name\": 2}}', got {text!r}")
+    return found
 
 
 def _names(text: str) -> str | list[str]:
@@ -109,7 +125,7 @@ _TYPES: dict[str, Callable[[str], Any]] = {
     "body_learning_rate": _pair_of(float),
     "class_weight": _weights,
     "report_to": _names,
-    "loss_kwargs": json.loads,
+    "loss_kwargs": _json_object,
     **dict.fromkeys(("head_learning_rate", "margin", "warmup_proportion", "l2_weight", "eval_delay"), float),
     **dict.fromkeys(
         "output_dir sampling_strategy loss distance_metric run_name logging_dir logging_strategy eval_strategy "

@@ -63,10 +63,10 @@ def new_storage(data: Any) -> Storage:
         raise Damaged("a torch storage that is no bytes")
     try:
         storage = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-        flat = torch.empty(0, dtype=storage.dtype).set_(storage)
+        numbers = torch.empty(0, dtype=storage.dtype).set_(storage).double().numpy().copy()
     except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
         raise Damaged(f"a torch storage that torch refuses ({error!s:.200})") from error
-    return Storage(flat.double().numpy().copy())
+    return Storage(numbers)
 
 
 def new_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> Tensor:

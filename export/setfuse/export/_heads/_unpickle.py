@@ -164,13 +164,15 @@ _STAND_INS: dict[str, type] = {
 class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of it too
     """Reads a stream of opcodes; each that could run code is ours here.
 
-    What a pickle makes, it makes empty and fills once: nothing that stands already can be changed.
+    An object gets its state once, by our functions. Beside that only plain lists, dicts and sets are filled, which
+    nothing has looked at yet: an array or an estimator that was checked stays as it is.
     """
 
     # The base's own, which its annotations leave out.
     stack: list[Any]
     read: Callable[[int], bytes]
     append: Callable[[Any], None]
+    pop_mark: Callable[[], list[Any]]
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
 
     def __init__(self, file: io.BytesIO) -> None:
@@ -294,6 +296,42 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of i
             self.file.read(int.from_bytes(self.file.read(1), "little"))
         return array_of(self.file.read(elements * dtype.itemsize), dtype, wrapper.shape, wrapper.order)
 
+    def load_append(self) -> None:
+        """Add an item to a list."""
+        value = self.stack.pop()
+        self._plain(list).append(value)
+
+    def load_appends(self) -> None:
+        """Add items to a list."""
+        items = self.pop_mark()
+        self._plain(list).extend(items)
+
+    def load_setitem(self) -> None:
+        """Add an item to a dict."""
+        value, key = self.stack.pop(), self.stack.pop()
+        self._plain(dict, OrderedDict)[key] = value
+
+    def load_setitems(self) -> None:
+        """Add items to a dict."""
+        items = self.pop_mark()
+        self._plain(dict, OrderedDict).update(zip(items[::2], items[1::2], strict=True))
+
+    def load_additems(self) -> None:
+        """Add items to a set."""
+        items = self.pop_mark()
+        self._plain(set).update(items)
+
+    def _plain(self, *kinds: type) -> Any:
+        """Give what is on top of the stack; Python's own takes anything there, and calls an `extend` that the file set.
+
+        Raises:
+            _Refused: It is of another kind.
+        """
+        target = self.stack[-1]
+        if type(target) not in kinds:
+            raise _Refused(f"to fill {_called(target)}")
+        return target
+
     def load_bytearray8(self) -> None:
         """Read a bytearray; Python's own would take its memory before it sees whether it is there.
 
@@ -317,6 +355,11 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of i
     dispatch[pickle.REDUCE[0]] = load_reduce
     dispatch[pickle.NEWOBJ[0]] = load_newobj
     dispatch[pickle.BUILD[0]] = load_build
+    dispatch[pickle.APPEND[0]] = load_append
+    dispatch[pickle.APPENDS[0]] = load_appends
+    dispatch[pickle.SETITEM[0]] = load_setitem
+    dispatch[pickle.SETITEMS[0]] = load_setitems
+    dispatch[pickle.ADDITEMS[0]] = load_additems
     dispatch[pickle.BYTEARRAY8[0]] = load_bytearray8
     for _opcode in (
         pickle.INST,
