@@ -1,6 +1,7 @@
 """What is refused before anything is loaded, and what is worth a warning."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -123,9 +124,12 @@ def warn_of_cut_texts(body: "SentenceTransformer", rows: Rows) -> None:
         rows: The texts.
     """
     longest = body.max_seq_length
-    if longest is None:
+    if longest is None or math.isinf(longest):  # infinite, and another kind of tokenizer: sentence-transformers' tables
         return
-    tokens = body.tokenizer([row.text for row in rows], truncation=False, verbose=False)["input_ids"]
+    from ._embedding import default_prompt  # with torch, which whoever has a body has imported
+
+    prompt = default_prompt(body)
+    tokens = body.tokenizer([prompt + row.text for row in rows], truncation=False, verbose=False)["input_ids"]
     cut = [number for number, ids in enumerate(tokens) if len(ids) > longest]
     if cut:
         logger.warning(

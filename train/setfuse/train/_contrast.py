@@ -89,7 +89,8 @@ class OnEmbeddings:
 
     def loss(self, model: Any, batch: Any) -> torch.Tensor:
         """See `Contrast`."""
-        return self._objective.loss(embed(model, batch["chunks"], batch["back"]), batch["truth"])
+        embeddings = embed(model, batch["chunks"], batch["back"], self._body.truncate_dim)
+        return self._objective.loss(embeddings, batch["truth"])
 
     def loss_on(self, embeddings: torch.Tensor, indices: Indices) -> torch.Tensor:
         """See `Contrast`."""
