@@ -183,6 +183,8 @@ def test_labels_that_the_teacher_never_gives_are_told(
         ({"eval_rows": [MultiLabelRow("x", ("a",))]}, DatasetError, "expected one label a row, found a list of 1"),
         ({"args": TrainingArguments(loss="ContrastiveLoss")}, UsageError, "which take similarities, got 'Contrastive"),
         ({"args": TrainingArguments(loss="SupConLoss")}, UsageError, "loss: expected one of CosineSimilarityLoss, "),
+        ({"args": TrainingArguments(sampling_strategy="unique")}, UsageError, "^sampling_strategy and self_pairs: exp"),
+        ({"args": TrainingArguments(self_pairs=False)}, UsageError, "^sampling_strategy and self_pairs: expected neit"),
         ({"metric": "beauty"}, UsageError, "metric: expected one of accuracy"),
     ],
 )

@@ -13,7 +13,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 
-from setfuse.runtime import Row
+from setfuse.runtime import Row, UsageError
 from setfuse.train import TrainingArguments
 from setfuse.train._checks import warn_of_cut_texts
 from tests.models import make_body
@@ -51,6 +51,11 @@ def test_a_loss_of_the_users_gets_the_default_prompt(tmp_path: Path) -> None:
 
     used = torch.from_numpy(body.encode(DATA))
     assert loss.item() == pytest.approx(by_name.loss_on(used, INDICES).item(), rel=1e-5)  # float32 sums
+
+
+def test_a_loss_of_the_users_is_not_told_how_to_embed(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"^distinct_batches: expected True with Own, which embeds by itself"):
+        contrasted(make_body(tmp_path), DATA, LABELS, TrainingArguments(loss=Own, distinct_batches=False))
 
 
 def test_the_prompt_counts_where_texts_are_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
+from setfuse.runtime import UsageError
+
 from ._arguments import TrainingArguments
 from ._batches import (
     Batch,
@@ -163,10 +165,14 @@ def make_contrast(
         distinct: Whether to embed each distinct text of a batch once.
 
     Raises:
-        UsageError: The loss is no torch module.
+        UsageError: The loss is no torch module, or embeds by itself and is told how to.
     """
     taken = pairs if objective.needs_pairs else None
     if isinstance(objective, OwnLoss):
+        if not distinct:
+            raise UsageError(
+                f"distinct_batches: expected True with {objective.name}, which embeds by itself, got False"
+            )
         return OnTexts(body, data, taken, objective.on(body), label_grouped=objective.label_grouped)
     return OnEmbeddings(body, data, taken, objective, distinct=distinct)
 
