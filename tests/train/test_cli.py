@@ -171,6 +171,48 @@ def test_what_argparse_refuses_is_named(capsys: pytest.CaptureFixture[str], opti
     assert message in capsys.readouterr().err
 
 
+def test_distill_passes_everything_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+
+    def distill(*data: str, **arguments: Any) -> TrainingResult:
+        calls.append((data, arguments))
+        return RESULT
+
+    monkeypatch.setattr(cli, "distill", distill)
+    options = "--eval e --columns a=text,b=label --metric f1 --metric-kwargs {} --resume-from r --overwrite --seed 3"
+
+    assert main(["distill", "teacher", "texts.csv", "--base", "b", "--out", "o", *options.split()]) == 0
+
+    assert calls == [
+        (
+            ("teacher", "texts.csv"),
+            {
+                "base": "b",
+                "out": "o",
+                "args": TrainingArguments(seed=3),
+                "columns": {"a": "text", "b": "label"},
+                "eval_rows": "e",
+                "metric": "f1",
+                "metric_kwargs": {},
+                "resume": "r",
+                "overwrite": True,
+                "progress": False,
+            },
+        )
+    ]
+    assert "out: a 2, b 2" in capsys.readouterr().out
+
+
+def test_a_student_is_distilled(tiny_checkpoint: Path, tiny_base: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_rows(Path("texts.jsonl"), DATA)
+    options = ["--base", str(tiny_base), "--out", "student", "--max-steps", "1", "--json"]
+
+    assert main(["distill", str(tiny_checkpoint), "texts.jsonl", *options]) == 0
+
+    assert json.loads(capsys.readouterr().out)["checkpoint"] == "student"
+    assert Path("student", "head.safetensors").is_file()
+
+
 def test_the_result_is_told(given: Given, capsys: pytest.CaptureFixture[str]) -> None:
     given()
 

@@ -1,9 +1,13 @@
 """What is said of rows before training."""
 
+import logging
+
 import pytest
 
-from setfuse.runtime import DatasetError, MultiLabelRow, Row
-from setfuse.train._data_checks import check_two_of_each, contradictions, label_counts
+from setfuse.runtime import MultiLabelRow, Row
+from setfuse.train import TrainingArguments
+from setfuse.train._checks import check_rows
+from setfuse.train._data_checks import contradictions, label_counts
 
 
 def test_counts_of_labels() -> None:
@@ -14,14 +18,14 @@ def test_counts_of_labels() -> None:
     }
 
 
-def test_a_label_that_occurs_once() -> None:
-    rows = [Row("a", "x", "f:1"), Row("b", "y", "f:2"), Row("c", "x", "f:3")]
+def test_labels_that_occur_once_are_named_up_to_a_few(caplog: pytest.LogCaptureFixture) -> None:
+    rows = [Row("a", "x", "f:1"), Row("b", "x", "f:2"), *(Row(str(n), f"l{n}", f"f:{n}") for n in range(3, 20))]
 
-    with pytest.raises(DatasetError, match=r"^f:2: SupConLoss expects every label at least twice, found 'y' once; add"):
-        check_two_of_each(rows, needed_by="SupConLoss")
-    check_two_of_each([*rows, Row("d", "y")], needed_by="SupConLoss")
-    with pytest.raises(DatasetError, match=r"^g:2: .* found 'y' once"):
-        check_two_of_each([MultiLabelRow("a", ("x",)), MultiLabelRow("b", ("x", "y"), "g:2")], needed_by="SupConLoss")
+    with caplog.at_level(logging.WARNING, "setfuse.train"):
+        check_rows(rows, [], TrainingArguments())
+
+    assert caplog.messages[0] == "f:3: the label 'l3' has this text only; correct it if it is misspelt"
+    assert caplog.messages[5:] == ["12 more labels have one text only"]
 
 
 def test_texts_with_several_labels_are_named_with_their_lines() -> None:

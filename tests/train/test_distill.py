@@ -183,6 +183,8 @@ def test_labels_that_the_teacher_never_gives_are_told(
         ({"eval_rows": [MultiLabelRow("x", ("a",))]}, DatasetError, "expected one label a row, found a list of 1"),
         ({"args": TrainingArguments(loss="ContrastiveLoss")}, UsageError, "which take similarities, got 'Contrastive"),
         ({"args": TrainingArguments(loss="SupConLoss")}, UsageError, "loss: expected one of CosineSimilarityLoss, "),
+        ({"args": TrainingArguments(sampling_strategy="unique")}, UsageError, "^sampling_strategy and self_pairs: exp"),
+        ({"args": TrainingArguments(self_pairs=False)}, UsageError, "^sampling_strategy and self_pairs: expected neit"),
         ({"metric": "beauty"}, UsageError, "metric: expected one of accuracy"),
     ],
 )
@@ -221,8 +223,34 @@ def test_a_teacher_without_a_head_that_can_be_read(teacher: Path, tiny_base: Pat
     (other / "head.safetensors").unlink()
     with pytest.raises(TeacherNotUsable, match=r"cannot read them: .*head.safetensors"):
         distill(other, TEXTS, base=tiny_base, out=tmp_path / "out")
-    (other / "head.json").write_text('{"kind": "SVC"}', encoding="utf-8")
+    (other / "head.json").write_text('{"format_version": 2, "kind": "SVC"}', encoding="utf-8")
     with pytest.raises(TeacherNotUsable, match="expected a teacher with a LogisticRegression, found SVC; export it"):
+        distill(other, TEXTS, base=tiny_base, out=tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"format_version": 99}, "format version 99, where at most 2 is known"),
+        ({"format_version": "2"}, "format version '2', where"),
+        ({"classes": ["a", "b", "c"]}, r"3 classes, weights \(1, 32\) and intercepts \(1,\)"),
+        ({"intercept": np.zeros(2)}, r"2 classes, weights \(1, 32\) and intercepts \(2,\)"),
+        ({"coef": np.full((1, 32), np.nan)}, "weights that are not finite"),
+        ({"coef": np.zeros((1, 8))}, "expected a head for embeddings of 32 numbers, .* found one for 8"),
+    ],
+)
+def test_a_teachers_head_is_checked(
+    teacher: Path, tiny_base: Path, tmp_path: Path, change: dict[str, Any], message: str
+) -> None:
+    other = shutil.copytree(teacher, tmp_path / "teacher")
+    config = json.loads((other / "head.json").read_text(encoding="utf-8"))
+    stored = safetensors.numpy.load_file(other / "head.safetensors")
+    for name, value in change.items():
+        (stored if name in stored else config)[name] = value
+    (other / "head.json").write_text(json.dumps(config), encoding="utf-8")
+    safetensors.numpy.save_file(stored, other / "head.safetensors")
+
+    with pytest.raises(TeacherNotUsable, match=message):
         distill(other, TEXTS, base=tiny_base, out=tmp_path / "out")
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # Each stage's own subcommands stand in its `cli` module, in a dictionary COMMANDS.
 _COMMANDS = {
     "train": ("setfuse.train.cli", "fine-tune a body and fit the head on labelled texts: a checkpoint"),
+    "distill": ("setfuse.train.cli", "train a small classifier on what a bigger one says of texts"),
     "search": ("setfuse.train.cli", "search the hyperparameters of a training"),
     "export": ("setfuse.export.cli", "turn a checkpoint into one fused ONNX graph: a bundle"),
     "predict": ("setfuse.runtime.cli", "classify texts with a bundle"),

@@ -22,6 +22,9 @@ from ._ranges import (
 
 _Value = TypeVar("_Value")
 
+_OF_PAIRS = ("sampling_strategy", "num_iterations", "pair_seed", "self_pairs", "distinct_batches")
+"""Arguments that a loss on labels has no use for."""
+
 
 def _help(text: str) -> dict[str, str]:
     return {"help": text}
@@ -51,7 +54,7 @@ class TrainingArguments:
         max_steps: Stop the contrastive phase after that many steps, however many epochs that takes; -1: `num_epochs`
             decides.
         sampling_strategy: `oversampling` repeats the scarcer of positive and negative pairs, `undersampling` cuts the
-            more frequent, `unique` leaves both as they are. Of no use for a loss on labels.
+            more frequent, `unique` leaves both as they are. Like everything about pairs, refused with a loss on labels.
         num_iterations: That many pairs of each kind a text, instead of a sampling strategy.
         body_learning_rate: Highest learning rate of the body in the contrastive phase; in training a differentiable
             head with `end_to_end`.
@@ -192,6 +195,11 @@ class TrainingArguments:
                 f"distance_metric: expected with one of {', '.join(DISTANCE_LOSSES)}, got it with {self.loss}; "
                 "leave it out",
             )
+            for name in _OF_PAIRS if full_name(self.loss) in LABEL_LOSSES else ():
+                _agree(
+                    getattr(self, name) == _default(name),
+                    f"{name}: expected with a loss on pairs, got it with {self.loss}; leave it out",
+                )
         if not self.load_best_model_at_end:
             return
         _agree(

@@ -1,6 +1,7 @@
 """What is refused before anything is loaded, and what is worth a warning."""
 
 import logging
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
 from setfuse.runtime import DatasetError, MultiLabelRow, UsageError
 
 from ._arguments import TrainingArguments
-from ._data_checks import Rows, contradictions, label_counts, label_values, labels_of
+from ._data_checks import SHOWN, Rows, contradictions, label_counts, label_values, labels_of
 from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
 from ._label_batches import check_label_batches
 from ._metrics import METRICS, SINGLE_LABEL_ONLY, MetricOf
@@ -38,10 +39,11 @@ def check_rows(rows: Rows, held_out: Rows, args: TrainingArguments) -> None:
         raise DatasetError(f"{rows[0].origin}: expected rows of at least two labels, found {found} in {len(rows)} rows")
     if isinstance(args.loss, str) and full_name(args.loss) in LABEL_LOSSES:
         check_label_batches(label_values(rows), args.embedding_batch_size, full_name(args.loss))
-    for row in rows:
-        for label in labels_of(row):
-            if counts[label] == 1:
-                logger.warning("%s: the label %r has this text only; correct it if it is misspelt", row.origin, label)
+    alone = [(row, label) for row in rows for label in labels_of(row) if counts[label] == 1]
+    for row, label in alone[:SHOWN]:
+        logger.warning("%s: the label %r has this text only; correct it if it is misspelt", row.origin, label)
+    if len(alone) > SHOWN:
+        logger.warning("%d more labels have one text only", len(alone) - SHOWN)
     _check_held_out(rows, held_out)
     if (contradicting := contradictions(rows)) is not None:
         logger.warning("%s", contradicting)
@@ -123,9 +125,12 @@ def warn_of_cut_texts(body: "SentenceTransformer", rows: Rows) -> None:
         rows: The texts.
     """
     longest = body.max_seq_length
-    if longest is None:
+    if longest is None or math.isinf(longest):  # infinite, and another kind of tokenizer: sentence-transformers' tables
         return
-    tokens = body.tokenizer([row.text for row in rows], truncation=False, verbose=False)["input_ids"]
+    from ._embedding import default_prompt  # with torch, which whoever has a body has imported
+
+    prompt = default_prompt(body)
+    tokens = body.tokenizer([prompt + row.text for row in rows], truncation=False, verbose=False)["input_ids"]
     cut = [number for number, ids in enumerate(tokens) if len(ids) > longest]
     if cut:
         logger.warning(

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
+from setfuse.runtime import UsageError
+
 from ._arguments import TrainingArguments
 from ._batches import (
     Batch,
@@ -89,7 +91,8 @@ class OnEmbeddings:
 
     def loss(self, model: Any, batch: Any) -> torch.Tensor:
         """See `Contrast`."""
-        return self._objective.loss(embed(model, batch["chunks"], batch["back"]), batch["truth"])
+        embeddings = embed(model, batch["chunks"], batch["back"], self._body.truncate_dim)
+        return self._objective.loss(embeddings, batch["truth"])
 
     def loss_on(self, embeddings: torch.Tensor, indices: Indices) -> torch.Tensor:
         """See `Contrast`."""
@@ -162,10 +165,14 @@ def make_contrast(
         distinct: Whether to embed each distinct text of a batch once.
 
     Raises:
-        UsageError: The loss is no torch module.
+        UsageError: The loss is no torch module, or embeds by itself and is told how to.
     """
     taken = pairs if objective.needs_pairs else None
     if isinstance(objective, OwnLoss):
+        if not distinct:
+            raise UsageError(
+                f"distinct_batches: expected True with {objective.name}, which embeds by itself, got False"
+            )
         return OnTexts(body, data, taken, objective.on(body), label_grouped=objective.label_grouped)
     return OnEmbeddings(body, data, taken, objective, distinct=distinct)
 

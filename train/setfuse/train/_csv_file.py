@@ -20,7 +20,8 @@ def read_csv_file(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
     Args:
         path: A UTF-8 file, with or without a byte order mark, that ends in .csv or .tsv; values may stand in double
-            quotes, and must where they hold the separator, a quote or a line break. Blank lines are ignored.
+            quotes, and must where they hold the separator, a quote or a line break. Blank lines are ignored. A value of
+            more than 131,072 characters (`csv.field_size_limit`) is taken for a quote that is not closed.
 
     Yields:
         Where the record begins, as `file.csv:17`, and its values by column.
@@ -30,11 +31,11 @@ def read_csv_file(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
             not have as many fields as the header.
     """
     separator = SEPARATORS[path.suffix.lower()]
+    begins = 1
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             lines = csv.reader(file, delimiter=separator, strict=True)
             header: list[str] = []
-            begins = 1
             for fields in lines:
                 origin, begins = f"{path}:{begins}", lines.line_num + 1
                 if not fields:
@@ -52,7 +53,12 @@ def read_csv_file(path: Path) -> Iterator[tuple[str, dict[str, str]]]:
         raise DatasetError(
             f"{path}: expected UTF-8, found byte 0x{error.object[error.start]:02x}; save the file as UTF-8"
         ) from error
-    except (csv.Error, OSError, ValueError) as error:  # ValueError: a NUL in the name
+    except csv.Error as error:
+        raise DatasetError(
+            f"{path}:{begins}: expected a record of a CSV or TSV file, but it cannot be read: {error}; "
+            "a quote may be missing at the beginning or the end of a value"
+        ) from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = error.strerror if isinstance(error, OSError) else error
         raise DatasetError(
             f"{path}: expected a CSV or TSV file of labelled texts, but it cannot be read: {reason}"

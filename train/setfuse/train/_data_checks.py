@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from setfuse.runtime import DatasetError, MultiLabelRow, Row
+from setfuse.runtime import MultiLabelRow, Row
 
 Rows = Sequence[Row] | Sequence[MultiLabelRow]
 
-_SHOWN = 5
-"""Contradictions that a warning spells out; a file with thousands should not fill the screen."""
+SHOWN = 5
+"""Rows of a kind that are warned of one by one; a file with thousands should not fill the screen."""
 
 
 def labels_of(row: Row | MultiLabelRow) -> tuple[str, ...]:
@@ -30,26 +30,6 @@ def label_counts(rows: Rows) -> dict[str, int]:
     return dict(sorted(Counter(label for row in rows for label in labels_of(row)).items()))
 
 
-def check_two_of_each(rows: Rows, needed_by: str) -> None:
-    """Check that every label occurs at least twice, for losses that compare rows of one label.
-
-    Args:
-        rows: The training rows.
-        needed_by: What needs it, to open the sentence with.
-
-    Raises:
-        DatasetError: A label occurs once; the message names its row.
-    """
-    counts = label_counts(rows)
-    for row in rows:
-        for label in labels_of(row):
-            if counts[label] == 1:
-                raise DatasetError(
-                    f"{row.origin}: {needed_by} expects every label at least twice, found {label!r} once; "
-                    "add a text with this label, or correct it if it is misspelt"
-                )
-
-
 def contradictions(rows: Rows) -> str | None:
     """Find texts that stand in the data more than once, with different labels.
 
@@ -68,8 +48,8 @@ def contradictions(rows: Rows) -> str | None:
             found.setdefault(row.text, [earlier]).append(row)
     if not found:
         return None
-    shown = ["; ".join(f"{row.origin} {_shown(row)}" for row in same) for same in list(found.values())[:_SHOWN]]
-    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    shown = ["; ".join(f"{row.origin} {_shown(row)}" for row in same) for same in list(found.values())[:SHOWN]]
+    more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
     texts = "1 text has" if len(found) == 1 else f"{len(found)} texts have"
     return f"{texts} different labels in different rows: {' | '.join(shown)}{more}; correct or remove them"
 

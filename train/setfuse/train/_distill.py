@@ -80,7 +80,7 @@ def distill(
         base: The student's base model: a Hub id, or a sentence-transformers folder.
         out: The checkpoint folder to write, as `train` does.
         args: The hyperparameters; None for SetFit's defaults. `sampling_strategy` and `self_pairs` have no meaning
-            here.
+            here and are refused.
         columns: What the columns of `texts` and `eval_rows` stand for, as in `read_data`.
         eval_rows: Labelled rows to measure the student on, in any form.
         metric: As in `train`.
@@ -106,6 +106,10 @@ def distill(
     args = args or TrainingArguments()
     if not isinstance(args.loss, str) or full_name(args.loss) not in LOSSES:
         raise UsageError(f"loss: expected one of {', '.join(LOSSES)}, which take similarities, got {args.loss!r}")
+    if args.sampling_strategy != SamplingStrategy.OVERSAMPLING or not args.self_pairs:
+        raise UsageError(
+            "sampling_strategy and self_pairs: expected neither, since every two texts make a pair once; leave them out"
+        )
     head = HeadSettings(class_weight=args.class_weight)
     head_training = head_training_of(args)
     check_head_arguments(head, head_training)

@@ -28,6 +28,17 @@ class Tokenized:
     back: torch.Tensor
 
 
+def default_prompt(body: SentenceTransformer) -> str:
+    """Give what `encode` puts before each text; empty for nothing."""
+    return (body.prompts.get(body.default_prompt_name) if body.default_prompt_name else None) or ""
+
+
+def preprocess(body: SentenceTransformer, texts: Sequence[str]) -> Features:
+    """Tokenize texts as `encode` does, behind the default prompt: they are trained as they will be used."""
+    features: Features = body.preprocess(list(texts), prompt=default_prompt(body) or None)
+    return features
+
+
 def tokenize_by_length(body: SentenceTransformer, texts: Sequence[str]) -> Tokenized:
     """Tokenize texts in chunks of like length: one long text would pad all others to its length.
 
@@ -37,7 +48,7 @@ def tokenize_by_length(body: SentenceTransformer, texts: Sequence[str]) -> Token
     """
     by_length = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     chunks = [
-        body.preprocess([texts[index] for index in by_length[start : start + CHUNK]])
+        preprocess(body, [texts[index] for index in by_length[start : start + CHUNK]])
         for start in range(0, len(texts), CHUNK)
     ]
     return Tokenized(chunks, torch.from_numpy(np.argsort(by_length)))
@@ -51,11 +62,14 @@ def tokenize_sides(body: SentenceTransformer, left: Sequence[str], right: Sequen
         left: At least one.
         right: As many.
     """
-    return Tokenized([body.preprocess(list(left)), body.preprocess(list(right))], torch.arange(len(left) + len(right)))
+    return Tokenized([preprocess(body, left), preprocess(body, right)], torch.arange(len(left) + len(right)))
 
 
 def embed(
-    model: Callable[[Features], dict[str, torch.Tensor]], chunks: Sequence[Features], back: torch.Tensor
+    model: Callable[[Features], dict[str, torch.Tensor]],
+    chunks: Sequence[Features],
+    back: torch.Tensor,
+    truncate_dim: int | None,
 ) -> torch.Tensor:
     """Run the chunks through the model.
 
@@ -63,8 +77,9 @@ def embed(
         model: The body, possibly wrapped for mixed precision.
         chunks: As in `Tokenized`, on the model's device.
         back: As in `Tokenized`, there, too.
+        truncate_dim: The body's: how much of an embedding `encode` gives; None for all.
 
     Returns:
         float32 (texts, dim), in the order of the texts.
     """
-    return torch.cat([model(features)["sentence_embedding"] for features in chunks])[back]
+    return torch.cat([model(features)["sentence_embedding"] for features in chunks])[back, :truncate_dim]

@@ -12,6 +12,8 @@ from sentence_transformers.sentence_transformer import losses
 
 from setfuse.runtime import UsageError
 
+from ._embedding import preprocess
+
 PairBatch = tuple[torch.Tensor, torch.Tensor]
 """int64 (pairs, 2), rows of the embeddings; float32 (pairs,), 1 where the two have the same label, else 0."""
 
@@ -181,7 +183,7 @@ def loss_of_texts(
     Returns:
         A scalar.
     """
-    features = [body.preprocess(list(column)) for column in columns]
+    features = [preprocess(body, column) for column in columns]
     on_device = [
         {name: value.to(body.device) if isinstance(value, torch.Tensor) else value for name, value in column.items()}
         for column in features

@@ -76,11 +76,21 @@ def _ask_checkpoint(folder: Path, texts: list[str], *, progress: bool) -> Lesson
     from ._body import load_body
 
     embeddings = load_body(folder, None).encode(texts, convert_to_numpy=True, show_progress_bar=progress)
+    if embeddings.shape[1] != head.coef_.shape[1]:
+        raise TeacherNotUsable(
+            f"{folder}: expected a head for embeddings of {embeddings.shape[1]} numbers, which the body gives, found "
+            f"one for {head.coef_.shape[1]}; train the teacher again"
+        )
     known = [str(label) for label in head.classes_]
     return Lesson(_unit(embeddings), [str(label) for label in head.predict(embeddings)], known)
 
 
 def _read_head(folder: Path) -> Any:
+    """Read a stored LogisticRegression.
+
+    Raises:
+        TeacherNotUsable: It is another head, of a later format, or damaged.
+    """
     import safetensors.numpy
     from safetensors import SafetensorError
     from sklearn.linear_model import LogisticRegression
@@ -88,11 +98,13 @@ def _read_head(folder: Path) -> Any:
     head = LogisticRegression()
     try:
         config = json.loads((folder / "head.json").read_text(encoding="utf-8"))
+        _check_version(config["format_version"])
         kind = config["kind"]
         if kind == "LogisticRegression":
             tensors = safetensors.numpy.load_file(folder / "head.safetensors")
             head.classes_ = np.asarray(config["classes"])
             head.coef_, head.intercept_ = tensors["coef"], tensors["intercept"]
+            _check_numbers(head)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise TeacherNotUsable(
             f"{folder}: expected a checkpoint with head.json and head.safetensors, cannot read them: {error}; "
@@ -104,6 +116,33 @@ def _read_head(folder: Path) -> Any:
             "export it, and pass setfuse.runtime.Classifier.load(bundle) as the teacher"
         )
     return head
+
+
+def _check_version(version: object) -> None:
+    """See that the format is known.
+
+    Raises:
+        ValueError: It is not.
+    """
+    from ._head import FORMAT_VERSION  # with torch
+
+    if version not in range(1, FORMAT_VERSION + 1):
+        raise ValueError(f"format version {version!r}, where at most {FORMAT_VERSION} is known")
+
+
+def _check_numbers(head: Any) -> None:
+    """See that classes, weights and intercepts belong together.
+
+    Raises:
+        ValueError: They do not, or are not finite.
+    """
+    classes = len(head.classes_)
+    rows = 1 if classes == 2 else classes  # noqa: PLR2004 - of two classes scikit-learn weighs the second only
+    matrix = head.coef_.ndim == 2  # noqa: PLR2004 - rows and columns
+    if classes < 2 or not matrix or len(head.coef_) != rows or head.intercept_.shape != (rows,):  # noqa: PLR2004 - see above
+        raise ValueError(f"{classes} classes, weights {head.coef_.shape} and intercepts {head.intercept_.shape}")
+    if not (np.isfinite(head.coef_).all() and np.isfinite(head.intercept_).all()):
+        raise ValueError("weights that are not finite")
 
 
 def _unit(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""The training stage's subcommand: train."""
+"""The training stage's subcommands: train, distill, search."""
 
 import argparse
 import dataclasses
@@ -12,23 +12,28 @@ from typing import Any
 from setfuse.runtime import Command, UsageError
 
 from ._arguments import TrainingArguments
+from ._distill import distill
 from ._head_settings import DIFFERENTIABLE, LOGISTIC, Freeze, MultiTarget
 from ._metrics import METRICS
 from ._reproduce import Call, command
+from ._result import TrainingResult
 from ._search import search
 from ._train import train
 
 
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
-    parser.add_argument("--out", required=True, metavar="CHECKPOINT", help="the folder to write")
-    parser.add_argument("--eval", metavar="DATA", help="held-out texts to measure on")
+    _add_run(parser)
     parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
-    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
-    parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
     parser.add_argument("--for-setfit", action="store_true", help="add model_head.pkl, so that SetFit loads it, too")
-    parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
-    parser.add_argument("--json", action="store_true", help="one JSON document: checkpoint, seconds, accuracy, …")
+    _add_hyperparameters(parser)
+
+
+def _add_distill(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("teacher", metavar="TEACHER", help="a checkpoint, or one on the Hub, with a LogisticRegression")
+    parser.add_argument("texts", metavar="TEXTS", help="texts, in any form that train takes; labels are not looked at")
+    _add_base(parser)
+    _add_run(parser)
     _add_hyperparameters(parser)
 
 
@@ -41,22 +46,35 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     _add_hyperparameters(parser)
 
 
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", required=True, metavar="CHECKPOINT", help="the folder to write")
+    parser.add_argument("--eval", metavar="DATA", help="held-out texts to measure on")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
+    parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
+    parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
+    parser.add_argument("--json", action="store_true", help="one JSON document: checkpoint, seconds, accuracy, …")
+
+
 def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "data", metavar="DATA", help="labelled texts: a .jsonl, .csv, .tsv or .parquet file, or a Hub data set org/name"
     )
-    parser.add_argument("--base", required=True, metavar="FOLDER_OR_HUB_ID", help="the sentence-transformers model")
-    parser.add_argument(
-        "--columns", type=_by_name, metavar="NAME=text,NAME=label", help="columns that are not called text and label"
-    )
+    _add_base(parser)
     parser.add_argument("--label-names", type=_list, metavar="NAME,NAME", help="names of the labels 0, 1, 2, …")
-    parser.add_argument("--metric", choices=METRICS, default="accuracy", help="what to measure (default: accuracy)")
-    parser.add_argument("--metric-kwargs", type=_json_object, metavar="JSON", help='such as {"average": "micro"}')
     parser.add_argument("--head", choices=(LOGISTIC, DIFFERENTIABLE), default=LOGISTIC, help="default: %(default)s")
     parser.add_argument("--head-params", type=_json_object, metavar="JSON", help="arguments of the head, a JSON object")
     parser.add_argument(
         "--multi-target-strategy", choices=list(MultiTarget), help="how the head takes texts with several labels"
     )
+
+
+def _add_base(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--base", required=True, metavar="FOLDER_OR_HUB_ID", help="the sentence-transformers model")
+    parser.add_argument(
+        "--columns", type=_by_name, metavar="NAME=text,NAME=label", help="columns that are not called text and label"
+    )
+    parser.add_argument("--metric", choices=METRICS, default="accuracy", help="what to measure (default: accuracy)")
+    parser.add_argument("--metric-kwargs", type=_json_object, metavar="JSON", help='such as {"average": "micro"}')
 
 
 def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
@@ -182,8 +200,7 @@ def _search(options: argparse.Namespace) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    if options.resume and options.resume_from:
-        raise UsageError("--resume and --resume-from: expected one of them, got both; leave one out")
+    resume = _resume(options)
     with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
         result = train(
             options.data,
@@ -199,12 +216,42 @@ def _train(options: argparse.Namespace) -> None:
             freeze=options.freeze,
             metric=options.metric,
             metric_kwargs=options.metric_kwargs,
-            resume=options.resume_from or options.resume,
+            resume=resume,
             for_setfit=options.for_setfit,
             overwrite=options.overwrite,
             progress=sys.stderr.isatty(),
         )
-    if options.json:
+    _tell(result, as_json=options.json)
+
+
+def _distill(options: argparse.Namespace) -> None:
+    resume = _resume(options)
+    with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
+        result = distill(
+            options.teacher,
+            options.texts,
+            base=options.base,
+            out=options.out,
+            args=_arguments(options),
+            columns=options.columns,
+            eval_rows=options.eval,
+            metric=options.metric,
+            metric_kwargs=options.metric_kwargs,
+            resume=resume,
+            overwrite=options.overwrite,
+            progress=sys.stderr.isatty(),
+        )
+    _tell(result, as_json=options.json)
+
+
+def _resume(options: argparse.Namespace) -> bool | str:
+    if options.resume and options.resume_from:
+        raise UsageError("--resume and --resume-from: expected one of them, got both; leave one out")
+    return options.resume_from or bool(options.resume)
+
+
+def _tell(result: TrainingResult, *, as_json: bool) -> None:
+    if as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return
     tenth = -(-len(result.losses) // 10)
@@ -241,4 +288,8 @@ def _log_on_stderr(least: int) -> Iterator[None]:
         logger.setLevel(level)
 
 
-COMMANDS = {"train": Command(_add_train, _train), "search": Command(_add_search, _search)}
+COMMANDS = {
+    "train": Command(_add_train, _train),
+    "distill": Command(_add_distill, _distill),
+    "search": Command(_add_search, _search),
+}

@@ -3,11 +3,12 @@
 from ._fit import check_head, fit_head
 from ._fitted import FittedHead
 from ._pickled import pickle_head
-from ._store import save_head
+from ._store import FORMAT_VERSION, save_head
 from ._torch_head import DifferentiableHead
 from ._train_head import train_head
 
 __all__ = [
+    "FORMAT_VERSION",
     "DifferentiableHead",
     "FittedHead",
     "check_head",

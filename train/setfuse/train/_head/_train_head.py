@@ -11,6 +11,7 @@ from sentence_transformers import SentenceTransformer
 from tqdm.auto import tqdm
 
 from setfuse.runtime import UsageError
+from setfuse.train._embedding import preprocess
 from setfuse.train._errors import TrainingDiverged
 from setfuse.train._head_settings import DIFFERENTIABLE, Freeze, HeadSettings, HeadTraining
 
@@ -119,10 +120,9 @@ def _trained(module: torch.nn.Module, is_trained: bool) -> Iterator[None]:
 
 def _embed(body: SentenceTransformer, texts: list[str]) -> torch.Tensor:
     """Embed as `encode` does, with gradients: float32 (texts, width)."""
-    prompt = body.prompts.get(body.default_prompt_name) if body.default_prompt_name else None
-    features: dict[str, Any] = body.preprocess(texts, prompt=prompt)
     features = {
-        name: value.to(body.device) if isinstance(value, torch.Tensor) else value for name, value in features.items()
+        name: value.to(body.device) if isinstance(value, torch.Tensor) else value
+        for name, value in preprocess(body, texts).items()
     }
     embeddings: torch.Tensor = body(features)["sentence_embedding"]
     return embeddings[:, : body.truncate_dim]
