@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -186,37 +185,49 @@ def test_a_killed_process_is_gone_on_with(base_without_dropout: Path, capsys: py
     assert steps() == ["checkpoint-12"]
 
 
-@pytest.fixture
-def _interruptible() -> Iterator[None]:
-    """A process that was started with `nohup` or `&` ignores Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
+INTERRUPTED = """
+import logging, os, signal, sys
+from setfuse.train import TrainingArguments, train
+from transformers import TrainerCallback
+
+class Press(TrainerCallback):
+    def on_step_begin(self, args, state, control, **given):
+        if state.global_step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of `nohup` or `&` would ignore it
+logging.basicConfig()
+args = TrainingArguments(output_dir="run", num_epochs=2, save_steps=500, save_strategy=sys.argv[2])
+try:
+    train("rows.jsonl", base=sys.argv[1], out="out", args=args, callbacks=[Press()])
+except KeyboardInterrupt:
+    print("interrupted,", "as before" if signal.getsignal(signal.SIGINT) is signal.default_int_handler else "changed")
+"""
 
 
-@pytest.mark.usefixtures("_interruptible")
-def test_ctrl_c_saves_the_step_that_was_begun(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
-    press = AtStep(2, lambda: os.kill(os.getpid(), signal.SIGINT))
-    before = signal.getsignal(signal.SIGINT)
+def interrupted(base: Path, save_strategy: str) -> str:
+    """Press Ctrl-C in the second step of a training in a process of its own, and give what it says."""
+    write_rows(Path("rows.jsonl"), [(row.text, row.label) for row in ROWS])
+    command = [sys.executable, "-c", INTERRUPTED, str(base), save_strategy]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "interrupted, as before\n"
+    assert not Path("out").exists()
+    return done.stderr
 
-    with pytest.raises(KeyboardInterrupt):
-        run(tiny_base, callbacks=[press], save_steps=500)
+
+def test_ctrl_c_saves_the_step_that_was_begun(tiny_base: Path) -> None:
+    assert "interrupted: step 2 is saved in" in interrupted(tiny_base, "steps")
 
     assert steps() == ["checkpoint-2"]
-    assert not Path("out").exists()
-    assert "interrupted: step 2 is saved in" in caplog.text
-    assert signal.getsignal(signal.SIGINT) is before
-    assert len(run(tiny_base, resume=True, save_steps=500).losses) == 12
+    args = TrainingArguments(output_dir="run", num_epochs=2, save_steps=500)
+    assert len(train("rows.jsonl", base=tiny_base, out="out", args=args, resume=True).losses) == 12
 
 
-@pytest.mark.usefixtures("_interruptible")
 def test_ctrl_c_stops_a_run_that_saves_nothing(tiny_base: Path) -> None:
-    press = AtStep(2, lambda: os.kill(os.getpid(), signal.SIGINT))
+    interrupted(tiny_base, "no")
 
-    with pytest.raises(KeyboardInterrupt):
-        run(tiny_base, callbacks=[press], save_strategy="no")
-
-    assert not list(Path().iterdir())
+    assert [path.name for path in Path().iterdir()] == ["rows.jsonl"]
 
 
 OTHERS: dict[str, tuple[dict[str, Any], str]] = {
