@@ -6,7 +6,8 @@
     python -m benchmarks.card --no-dropout         # nothing is random: against SetFit's own log, step by step
 
 OUT/checkpoint and OUT/bundle are what the other benchmarks take. CARD holds `train.jsonl`, the labelled rows,
-`golden.json`, what the card states, and for --no-dropout `golden_no_dropout.json`, what SetFit logged.
+`golden.json`, what the card states, and for --no-dropout `golden_no_dropout.json`, what SetFit logged. Neither it nor
+BASE and TEXTS are in the repository: they are looked for in the folder that SETFUSE_SHARED names, or in `shared`.
 """
 
 import argparse
