@@ -85,7 +85,9 @@ def read_card(folder: Path) -> Card:
     """
     card = Card(folder)
     if not card.train.is_file():
-        raise BenchmarkError(f"{card.train}: expected the card's labelled rows, found no such file; pass --card")
+        raise BenchmarkError(
+            f"{card.train}: expected the card's labelled rows, found no such file; pass --card, or set SETFUSE_SHARED"
+        )
     return card
 
 
