@@ -1,6 +1,7 @@
 """The names that a pickled head may mention. Whatever is not written here is refused, by its name.
 
-A module is never admitted whole: each entry is one class or function that was looked at.
+A module is never admitted whole: each entry is one class or function that was looked at. What is made of a record of
+each stands in `_make.py`, `_arrays.py` and `_torch_head.py`.
 """
 
 ESTIMATORS: dict[str, tuple[str, ...]] = {
@@ -14,7 +15,6 @@ ESTIMATORS: dict[str, tuple[str, ...]] = {
     "sklearn.dummy": ("DummyClassifier",),  # where a GradientBoostingClassifier starts from
     "sklearn.ensemble._forest": ("ExtraTreesClassifier", "RandomForestClassifier"),
     "sklearn.ensemble._gb": ("GradientBoostingClassifier",),
-    "sklearn.ensemble._hist_gradient_boosting.binning": ("_BinMapper",),
     "sklearn.ensemble._hist_gradient_boosting.gradient_boosting": ("HistGradientBoostingClassifier",),
     "sklearn.ensemble._hist_gradient_boosting.predictor": ("TreePredictor",),
     "sklearn.frozen._frozen": ("FrozenEstimator",),
@@ -31,7 +31,7 @@ ESTIMATORS: dict[str, tuple[str, ...]] = {
     "sklearn.neural_network._multilayer_perceptron": ("MLPClassifier",),
     "sklearn.pipeline": ("Pipeline",),
     "sklearn.preprocessing._data": ("StandardScaler",),
-    "sklearn.preprocessing._label": ("LabelBinarizer", "LabelEncoder"),
+    "sklearn.preprocessing._label": ("LabelBinarizer",),
     "sklearn.svm._classes": ("LinearSVC", "NuSVC", "SVC"),
     "sklearn.tree._classes": (
         "DecisionTreeClassifier",
@@ -39,10 +39,36 @@ ESTIMATORS: dict[str, tuple[str, ...]] = {
         "ExtraTreeClassifier",
         "ExtraTreeRegressor",
     ),
-    "sklearn._loss.link": ("Interval", "LogitLink", "MultinomialLogit"),
-    "sklearn._loss.loss": ("HalfBinomialLoss", "HalfMultinomialLoss"),
 }
-"""Python classes without side effects: made empty and given their attributes, no code of theirs but `__setstate__`."""
+"""Classes of which new objects are made, once the pickle is read: see `_make.py`."""
+
+STATES: dict[str, tuple[str, ...]] = {
+    "joblib.numpy_pickle": ("NumpyArrayWrapper",),
+    "setfit.modeling": ("SetFitHead",),
+    "torch.nn.modules.linear": ("Linear",),
+}
+"""Classes that stand for the state which they are given."""
+
+CALLS: dict[str, tuple[str, ...]] = {
+    "__builtin__": ("bytes",),
+    "_codecs": ("encode",),
+    "collections": ("OrderedDict",),
+    "numpy": ("dtype",),
+    "numpy._core.multiarray": ("_reconstruct", "scalar"),
+    "numpy._core.numeric": ("_frombuffer",),
+    "numpy.core.multiarray": ("_reconstruct", "scalar"),  # numpy before 2
+    "numpy.core.numeric": ("_frombuffer",),
+    "sklearn.tree._tree": ("Tree",),
+    "torch._utils": ("_rebuild_parameter", "_rebuild_tensor_v2"),
+    "torch.storage": ("_load_from_bytes",),
+}
+"""Bytes, arrays, trees and torch's tensors: what pickles write down as a call, of which the arguments are kept."""
+
+MENTIONED: dict[str, tuple[str, ...]] = {
+    "numpy": ("ndarray",),
+    "torch": ("DoubleStorage", "FloatStorage", "HalfStorage"),
+}
+"""Types that the descriptions of arrays and tensors name."""
 
 LEFT_OUT: dict[str, tuple[str, ...]] = {
     "numpy.random._mt19937": ("MT19937",),
@@ -55,6 +81,9 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
         "__pyx_unpickle_CyHalfBinomialLoss",
         "__pyx_unpickle_CyHalfMultinomialLoss",
     ),
+    "sklearn._loss.link": ("Interval", "LogitLink", "MultinomialLogit"),
+    "sklearn._loss.loss": ("HalfBinomialLoss", "HalfMultinomialLoss"),
+    "sklearn.ensemble._hist_gradient_boosting.binning": ("_BinMapper",),
     "sklearn.linear_model._sgd_fast": (
         "EpsilonInsensitive",
         "Hinge",
@@ -66,24 +95,7 @@ LEFT_OUT: dict[str, tuple[str, ...]] = {
         "SquaredLoss",
     ),
     "sklearn.neural_network._stochastic_optimizers": ("AdamOptimizer", "SGDOptimizer"),
-}
-"""What only fitting needs: not even imported, an empty object stands for each."""
-
-ARRAYS: dict[str, tuple[str, ...]] = {
-    "__builtin__": ("bytes",),
-    "_codecs": ("encode",),
-    "collections": ("OrderedDict",),
-    "joblib.numpy_pickle": ("NumpyArrayWrapper",),
-    "numpy": ("dtype", "ndarray"),
-    "numpy._core.multiarray": ("_reconstruct", "scalar"),
-    "numpy._core.numeric": ("_frombuffer",),
-    "numpy.core.multiarray": ("_reconstruct", "scalar"),  # numpy before 2
-    "numpy.core.numeric": ("_frombuffer",),
-    "setfit.modeling": ("SetFitHead",),
-    "sklearn.tree._tree": ("Tree",),
+    "sklearn.preprocessing._label": ("LabelEncoder",),
     "torch": ("device",),
-    "torch._utils": ("_rebuild_parameter", "_rebuild_tensor_v2"),
-    "torch.nn.modules.linear": ("Linear",),
-    "torch.storage": ("_load_from_bytes",),
 }
-"""Arrays, trees and torch's tensors: each is made by a function of ours that checks what it is given."""
+"""What no answer depends on, or what follows from the rest: read over, and never made."""

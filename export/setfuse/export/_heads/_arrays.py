@@ -1,193 +1,162 @@
-"""Arrays out of a pickle, checked before numpy takes them: its own `__setstate__` trusts what it is given."""
+"""numpy's types, arrays and numbers, made of what a pickle says of them: none is given a state, which numpy trusts."""
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-OBJECT_FLAGS = 0x3F
-"""numpy's flags of an element that holds a reference; 0x80 is an aligned structure, 0x08 and 0x10 are harmless."""
+from ._record import Damaged, Name, Record, described, is_a
 
-HARMLESS_FLAGS = 0x80 | 0x10 | 0x08
-STATE_VERSIONS = (3, 4)
-KINDS = "biufSUVO"
-
-
-class Damaged(Exception):
-    """What the pickle says cannot be."""
+NUMBERS = "biuf"
+TEXTS = "SU"
+PLAIN = (bool, int, float, str, bytes, type(None))
 
 
-@dataclass(slots=True)
-class Wrapper:
-    """joblib's note before the bytes of an array, as it stands in the file."""
-
-    subclass: object = None
-    shape: object = None
-    order: object = None
-    dtype: object = None
-    alignment: object = field(default=None)
-
-    def take(self, state: object) -> None:
-        """Take over what joblib noted.
-
-        Raises:
-            Damaged: It noted something else.
-        """
-        if not isinstance(state, dict):
-            raise Damaged("an array whose description is no dict")
-        self.subclass, self.shape, self.order = state.get("subclass"), state.get("shape"), state.get("order")
-        self.dtype, self.alignment = state.get("dtype"), state.get("numpy_array_alignment_bytes")
-
-
-def new_dtype(*arguments: Any) -> np.dtype[Any]:
-    """Stand for `numpy.dtype` where a pickle calls it; the state follows.
+def bytes_of(text: Any = "", encoding: Any = "latin1") -> bytes:
+    """Read how pickles before protocol 3 write bytes.
 
     Raises:
-        Damaged: It is no type of numbers, strings or objects.
+        Damaged: They are in another encoding than pickle's, or no text.
     """
-    code = arguments[0] if arguments else None
-    if not isinstance(code, str) or code[:1] not in KINDS or not (code[1:].isdecimal() or code == "O"):
-        raise Damaged(f"the array type {code!r}")
-    return np.dtype(code, copy=True)  # a copy of its own: its state is set
+    if type(text) is not str or encoding != "latin1":
+        raise Damaged("bytes in another way than pickle's")
+    return text.encode("latin1")
 
 
-def set_dtype_state(dtype: np.dtype[Any], state: Any) -> None:
-    """Set byte order, size and fields.
+def code_of(dtype: Any) -> str:
+    """Give the code that a type is made of, such as f8.
 
     Raises:
-        Damaged: Fields outside of the element, or anything else that numpy never wrote.
+        Damaged: It is none of numbers, texts, objects or a structure of numbers.
     """
-    if not isinstance(state, tuple) or len(state) not in {8, 9} or state[0] not in STATE_VERSIONS:
-        raise Damaged(f"an array type with the state {state!r:.80}")
-    _, order, subarray, names, fields, size, alignment, flags = state[:8]
-    if order not in {"<", ">", "=", "|"} or subarray is not None or len(state) == 9:  # noqa: PLR2004 - with metadata
-        raise Damaged("an array type with metadata or arrays inside")
-    if dtype.kind == "O":
-        return  # there is nothing to set
-    if not all(isinstance(number, int) for number in (size, alignment, flags)) or flags & ~HARMLESS_FLAGS:
-        raise Damaged("an array type that claims to hold references")
-    # Arrays of this type may exist already: its size stays.
-    if size not in {-1, dtype.itemsize}:
-        raise Damaged(f"an array type {dtype} of {size} bytes")
-    # numpy divides by the alignment, unasked.
-    if alignment not in ({1, 2, 4, 8, 16} if dtype.kind == "V" else {-1, dtype.alignment}):
-        raise Damaged(f"an array type {dtype} with the alignment {alignment}")
-    if dtype.kind == "V":
-        _check_fields(names, fields, dtype.itemsize)
-    elif names is not None or fields is not None:
-        raise Damaged(f"an array type {dtype} with fields")
-    dtype.__setstate__(state)  # type: ignore[attr-defined] # as pickle does
+    code = dtype.arguments[0] if is_a(dtype, "dtype") and dtype.arguments else None
+    if type(code) is not str or not (code == "O" or (code[:1] in NUMBERS + TEXTS + "VO" and code[1:].isdecimal())):
+        raise Damaged("an array of another type than numbers, texts or objects")
+    return code
 
 
-def _check_fields(names: Any, fields: Any, size: int) -> None:
+def width_of(dtype: Any) -> int:
+    """Give the bytes of an element, at least 1.
+
+    Raises:
+        Damaged: As `code_of`, or it has none.
+    """
+    size = np.dtype(code_of(dtype)).itemsize
+    if not size:
+        raise Damaged("an array of elements without a byte")
+    return size
+
+
+def dtype_of(dtype: Any) -> np.dtype[Any]:
+    """Make a type.
+
+    Raises:
+        Damaged: It is none of numbers, texts, objects or a structure of numbers; or of another state than numpy's.
+    """
+    code, state = code_of(dtype), dtype.state
+    made: np.dtype[Any] = np.dtype(code)
+    if not isinstance(state, tuple) or len(state) != 8:  # noqa: PLR2004 - as numpy writes it; 9 have metadata
+        raise Damaged("an array type of another state than numpy's")
+    _, order, subarray, names, fields = state[:5]
+    if type(order) is not str or order not in "<>=|" or subarray is not None:
+        raise Damaged("an array type with arrays inside")
+    if made.kind != "V":
+        return made if order in "=|" else made.newbyteorder(order)
     if not isinstance(names, tuple) or not isinstance(fields, dict) or set(names) != set(fields):
-        raise Damaged("a structured array type without fields")
-    for entry in fields.values():
-        if not isinstance(entry, tuple) or len(entry) != 2:  # noqa: PLR2004 - type and offset
-            raise Damaged("a structured array type with titles")
-        inner, offset = entry
-        if not isinstance(inner, np.dtype) or inner.hasobject or not isinstance(offset, int):
-            raise Damaged("a structured array type of references")
-        if not 0 <= offset <= offset + inner.itemsize <= size:
-            raise Damaged("a structured array type with a field outside of it")
+        raise Damaged("a structure without fields")
+    if not all(isinstance(field, tuple) and len(field) == 2 for field in fields.values()):  # noqa: PLR2004
+        raise Damaged("a structure with titles")
+    if not all(code_of(inner)[0] in NUMBERS for inner, _ in fields.values()):
+        raise Damaged("a structure of something else than numbers")
+    # numpy itself refuses fields outside of the element.
+    return np.dtype(
+        {
+            "names": list(names),
+            "formats": [dtype_of(fields[name][0]) for name in names],
+            "offsets": [fields[name][1] for name in names],
+            "itemsize": made.itemsize,
+        }
+    )
 
 
-def count(shape: Any, dtype: Any) -> int:
+def count(shape: Any) -> int:
     """Give how many elements an array has.
 
     Raises:
-        Damaged: The shape is none, or the type is none.
+        Damaged: The shape is none.
     """
-    if not isinstance(dtype, np.dtype) or not isinstance(shape, tuple):
-        raise Damaged("an array without type or shape")
-    if not all(isinstance(length, int | np.integer) and length >= 0 for length in shape):
-        raise Damaged(f"an array of the shape {shape!r:.80}")
-    if dtype.hasobject and dtype.kind != "O":
-        raise Damaged("a structured array of references")
-    return math.prod(int(length) for length in shape)
+    if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
+        raise Damaged("an array without a shape")
+    return math.prod(shape)
 
 
-def set_array_state(array: npt.NDArray[Any], state: Any) -> None:
-    """Fill an array that `_reconstruct` made.
+def plain(value: Any) -> Any:
+    """Give a number, a text or None, Python's own or numpy's.
 
     Raises:
-        Damaged: As many bytes or objects as the shape says are not there.
+        Damaged: It is something else.
     """
-    if not isinstance(state, tuple) or len(state) != 5:  # noqa: PLR2004 - as numpy writes it
-        raise Damaged("an array of another state than numpy's")
-    _, shape, dtype, _, data = state
-    elements = count(shape, dtype)
-    if dtype.kind == "O":
-        sound = isinstance(data, list) and len(data) == elements
-    else:
-        sound = isinstance(data, bytes) and len(data) == elements * dtype.itemsize
-    if not sound:
-        raise Damaged(f"an array of the shape {shape} with other data")
-    array.__setstate__(state)
+    if type(value) in PLAIN:
+        return value
+    if is_a(value, "scalar") and len(value.arguments) == 2:  # noqa: PLR2004 - type and bytes
+        dtype, data = value.arguments
+        if code_of(dtype)[0] in NUMBERS + TEXTS and type(data) is bytes and len(data) == width_of(dtype):
+            return np.frombuffer(data, dtype_of(dtype))[0].item()
+    raise Damaged(f"{described(value)} where a number or a text stands")
 
 
-def new_scalar(dtype: Any, data: Any) -> Any:
-    """Stand for numpy's `scalar`.
+def array_of(value: Any, element: Callable[[Any], Any] = plain) -> npt.NDArray[Any]:
+    """Make an array.
+
+    Args:
+        value: As one of `numpy` or `joblib`.
+        element: Makes each element of an array of objects.
 
     Raises:
-        Damaged: The bytes are not one element's.
+        Damaged: As many bytes or objects as the shape says are not there; or none, and a second axis of any length.
     """
-    if not isinstance(dtype, np.dtype) or dtype.hasobject or not isinstance(data, bytes) or len(data) != dtype.itemsize:
-        raise Damaged("a number with other data")
-    return np.frombuffer(data, dtype)[0] if data else dtype.type()
+    data, dtype, shape, order = _parts(value)
+    elements = count(shape)
+    if not elements and len(shape) > 1:
+        raise Damaged("an array of several axes without elements")
+    if code_of(dtype).startswith("O"):
+        if type(data) is not list or len(data) != elements:
+            raise Damaged("an array with other objects than its shape says")
+        array = np.empty(elements, dtype=object)
+        array[:] = [element(item) for item in data]
+        return array.reshape(shape, order=order)
+    if type(data) not in {bytes, bytearray} or len(data) != elements * width_of(dtype):
+        raise Damaged("an array with other bytes than its shape says")
+    return np.frombuffer(bytearray(data), dtype_of(dtype), elements).reshape(shape, order=order)
 
 
-def array_of(data: Any, dtype: Any, shape: Any, order: Any) -> npt.NDArray[Any]:
-    """Stand for numpy's `_frombuffer`.
+def _parts(value: Any) -> tuple[Any, Any, Any, Any]:
+    """Give data, type, shape and order, whichever way they were written.
 
     Raises:
-        Damaged: As many bytes as the shape says are not there.
+        Damaged: It is no array.
     """
-    elements = count(shape, dtype)
-    if order not in {"C", "F"} or not isinstance(data, bytes | bytearray) or dtype.hasobject:
-        raise Damaged("an array with other data")
-    if len(data) != elements * dtype.itemsize:
-        raise Damaged(f"an array of the shape {shape} with {len(data)} bytes")
-    return np.frombuffer(bytearray(data), dtype, elements).reshape(shape, order=order)
+    if is_a(value, "_frombuffer") and len(value.arguments) == 4:  # noqa: PLR2004 - as numpy writes it
+        data, dtype, shape, order = value.arguments
+        if order in {"C", "F"}:
+            return data, dtype, shape, order
+    if is_a(value, "_reconstruct") and value.arguments[:1] == (Name("numpy", "ndarray"),):
+        state = value.state
+        if isinstance(state, tuple) and len(state) == 5:  # noqa: PLR2004 - as numpy writes it
+            _, shape, dtype, by_column, data = state
+            return data, dtype, shape, "F" if by_column is True else "C"
+    raise Damaged(f"{described(value)} where an array stands")
 
 
-def new_tree(features: Any, classes: Any, outputs: Any) -> Any:
-    """Stand for the constructor of scikit-learn's `Tree`, which reads `classes` unchecked.
+def numbers_of(value: Any) -> npt.NDArray[Any]:
+    """Make an array of numbers.
 
     Raises:
-        Damaged: The numbers of classes are not one an output.
+        Damaged: It is none.
     """
-    from sklearn.tree._tree import Tree
-
-    sound = (
-        isinstance(features, int)
-        and isinstance(outputs, int)
-        and isinstance(classes, np.ndarray)
-        and classes.dtype == np.intp
-        and features > 0
-        and classes.shape == (outputs,)
-        and bool(((classes > 0) & (classes < 1 << 20)).all())
-    )
-    if not sound:
-        raise Damaged("a tree without features or classes")
-    return Tree(features, classes, outputs)
-
-
-def set_tree_state(tree: Any, state: Any) -> None:
-    """Fill a tree.
-
-    Raises:
-        Damaged: A node leads nowhere, in a circle, or reads a feature that there is not.
-    """
-    from ._sound import check_nodes
-
-    nodes = state.get("nodes") if isinstance(state, dict) else None
-    if not isinstance(nodes, np.ndarray) or nodes.ndim != 1 or not nodes.size or state.get("node_count") != len(nodes):
-        raise Damaged("a tree without nodes")
-    if nodes.dtype.names is None or not {"left_child", "right_child", "feature"} <= set(nodes.dtype.names):
-        raise Damaged("a tree with other nodes")
-    if not check_nodes(nodes, tree.n_features):
-        raise Damaged("a tree whose nodes lead nowhere")
-    tree.__setstate__(state)
+    array = array_of(value)
+    if array.dtype.kind not in NUMBERS:
+        raise Damaged(f"an array of {array.dtype} where numbers stand")
+    return array

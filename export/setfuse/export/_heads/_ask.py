@@ -21,7 +21,7 @@ def ask(estimator: Any, x: Array, scores: Scores) -> Array:
     Returns:
         float64 (texts, labels).
     """
-    if hasattr(estimator, "steps"):
+    if type(estimator).__name__ == "Pipeline":
         for _, step in estimator.steps[:-1]:
             x = x if step in {None, "passthrough"} else step.transform(x)
         return ask(estimator.steps[-1][1], x, scores)

@@ -24,10 +24,14 @@ from ._formulas import (
     Steps,
 )
 from ._linear import scaler
-from ._part import Part, both_sides, classes_of, fitted, is_yes_or_no, name_of, numbers
+from ._part import Part, both_sides, classes_of, fitted, is_yes_or_no, name_of, numbers, width_of
 
 Read = Callable[[Any], Part]
 """Reads the estimators inside."""
+
+
+MOST_SEGMENTS = 1 << 22
+"""Of all isotonic calibrators of a fold: each is padded to as many as the longest has."""
 
 
 def read_one_vs_rest(estimator: Any, read: Read) -> Part:
@@ -50,7 +54,7 @@ def read_one_vs_rest(estimator: Any, read: Read) -> Part:
     steps = any(part.has_steps for part in known)
     if len(inside) == 1:  # two classes
         return Part(kind, first.formula, first.scores, classes, has_steps=steps)
-    width = int(fitted(estimators[inside.index(first)], "n_features_in_"))
+    width = width_of(estimators[inside.index(first)])
     formulas = [
         part.formula if part else _constant(constant, width, first.scores)
         for part, constant in zip(inside, estimators, strict=True)
@@ -240,6 +244,11 @@ def _steps(calibrators: list[Any]) -> Steps:
             raise CheckpointError("CalibratedClassifierCV: expected rising thresholds of the isotonic calibration")
         thresholds.append((x, y))
     segments = max(1, *(len(x) - 1 for x, _ in thresholds)) if thresholds else 1
+    if segments * len(thresholds) > MOST_SEGMENTS:
+        raise UnsupportedCheckpoint(
+            f"CalibratedClassifierCV: expected at most {MOST_SEGMENTS} thresholds of the isotonic calibration, found "
+            f"{len(thresholds)} times {segments}: not supported"
+        )
 
     def padded(rows: list[Array], filler: float) -> Array:
         return np.stack([np.pad(row, (0, segments - len(row)), constant_values=filler) for row in rows])
@@ -273,7 +282,7 @@ def read_pipeline(estimator: Any, read: Read) -> Part:
     part = read(last)
     formula = part.formula
     for step in reversed(before):
-        mean, scale = scaler(step, int(fitted(step, "n_features_in_")))
+        mean, scale = scaler(step, width_of(step))
         formula = _scaled(formula, mean, scale)
     kind = ", ".join([*(name_of(step) for step in before), part.kind])
     return Part(kind, formula, part.scores, part.classes, multi_label=part.multi_label, has_steps=part.has_steps)

@@ -1,7 +1,6 @@
 """Read the estimators that are not linear: skl2onnx writes them, and their nodes are taken over."""
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +12,8 @@ from setfuse.export._graph import IR_VERSION, OPSET
 from setfuse.runtime import MissingExtra, Scores
 
 from ._formulas import Converted
-from ._hist_boosting import hist_boosting_model
-from ._part import Part, classes_of, fitted, is_yes_or_no, name_of
-from ._sound import check_boosting, check_forest, check_hist_boosting, check_neighbors, check_support, check_tree
-
-ML_OPSET = 3
-"""The newest of ai.onnx.ml whose operators onnxruntime 1.20 has for every type that skl2onnx writes."""
+from ._hist_boosting import ML_OPSET, hist_boosting_model
+from ._part import Part, classes_of, fitted, is_yes_or_no, name_of, width_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,36 +21,30 @@ class _Kind:
     """How an estimator is converted.
 
     Attributes:
-        check: Refuses arrays that scikit-learn's compiled code would run out of.
         double: Whether to compute in float64: where squares are summed up or inverted, float32 is not enough.
         has_steps: As `Head.has_steps`.
         written: For tables.
         gives: For tables.
     """
 
-    check: Callable[[Any], None]
     double: bool = False
     has_steps: bool = False
     written: str = "skl2onnx"
     gives: str = str(Scores.PROBABILITIES)
 
 
-def _nothing_to_check(_: Any) -> None:
-    """Stand for the estimators that compute with numpy alone."""
-
-
 CONVERTED: dict[str, _Kind] = {
-    "RandomForestClassifier": _Kind(check_forest, has_steps=True),
-    "ExtraTreesClassifier": _Kind(check_forest, has_steps=True),
-    "DecisionTreeClassifier": _Kind(check_tree, has_steps=True),
-    "GradientBoostingClassifier": _Kind(check_boosting, has_steps=True),
-    "HistGradientBoostingClassifier": _Kind(check_hist_boosting, has_steps=True, written="TreeEnsemble of ai.onnx.ml"),
-    "KNeighborsClassifier": _Kind(check_neighbors, double=True, has_steps=True),
-    "MLPClassifier": _Kind(_nothing_to_check),
-    "SVC": _Kind(check_support, gives=f"{Scores.DECISION}, or {Scores.PROBABILITIES} with probability=True"),
-    "NuSVC": _Kind(check_support, gives=f"{Scores.DECISION}, or {Scores.PROBABILITIES} with probability=True"),
-    "GaussianNB": _Kind(_nothing_to_check, double=True),
-    "QuadraticDiscriminantAnalysis": _Kind(_nothing_to_check, double=True),
+    "RandomForestClassifier": _Kind(has_steps=True),
+    "ExtraTreesClassifier": _Kind(has_steps=True),
+    "DecisionTreeClassifier": _Kind(has_steps=True),
+    "GradientBoostingClassifier": _Kind(has_steps=True),
+    "HistGradientBoostingClassifier": _Kind(has_steps=True, written="TreeEnsemble of ai.onnx.ml"),
+    "KNeighborsClassifier": _Kind(double=True, has_steps=True),
+    "MLPClassifier": _Kind(),
+    "SVC": _Kind(gives=f"{Scores.DECISION}, or {Scores.PROBABILITIES} with probability=True"),
+    "NuSVC": _Kind(gives=f"{Scores.DECISION}, or {Scores.PROBABILITIES} with probability=True"),
+    "GaussianNB": _Kind(double=True),
+    "QuadraticDiscriminantAnalysis": _Kind(double=True),
 }
 
 
@@ -68,7 +57,6 @@ def read_converted(estimator: Any) -> Part:
     """
     name = name_of(estimator)
     kind = CONVERTED[name]
-    kind.check(estimator)
     outputs, classes = _labels(estimator)
     scores = Scores.PROBABILITIES if hasattr(estimator, "predict_proba") else Scores.DECISION
     if name == "HistGradientBoostingClassifier":
@@ -119,7 +107,7 @@ def _convert(estimator: Any, scores: Scores, *, double: bool) -> onnx.ModelProto
         raise MissingExtra(
             f'the head is a {name_of(estimator)}, which skl2onnx writes: pip install "setfuse[export]"'
         ) from error
-    width = int(fitted(estimator, "n_features_in_"))
+    width = width_of(estimator)
     options: dict[str, bool] = {"zipmap": False}
     if scores is Scores.DECISION:
         options["raw_scores"] = True

@@ -10,7 +10,7 @@ from ._composed import read_calibrated, read_chain, read_frozen, read_multi_outp
 from ._converted import CONVERTED, read_converted
 from ._head import Head
 from ._linear import read_decision, read_discriminant, read_logistic, read_ridge, read_sgd
-from ._part import Part, fitted, name_of
+from ._part import Part, name_of, width_of
 from ._stored_graph import StoredGraph, read_stored_graph
 
 Reader = Callable[[Any], Part]
@@ -55,7 +55,7 @@ def read_estimator(estimator: Any) -> Head:
     return Head(
         kind=part.kind,
         classes=classes,
-        width=int(fitted(estimator, "n_features_in_")),
+        width=width_of(estimator),
         multi_label=part.multi_label,
         scores=part.scores,
         has_steps=part.has_steps,

@@ -9,9 +9,10 @@ from onnx import TensorProto, helper
 
 from setfuse.export._graph import IR_VERSION, OPSET
 
-from ._part import fitted, numbers
+from ._part import fitted, numbers, width_of
 
 ML_OPSET = 3
+"""The newest of ai.onnx.ml whose operators onnxruntime 1.20 has for every type that skl2onnx writes."""
 
 
 def hist_boosting_model(estimator: Any) -> onnx.ModelProto:
@@ -50,7 +51,7 @@ def hist_boosting_model(estimator: Any) -> onnx.ModelProto:
         nodes.append(helper.make_node("Sigmoid", ["both"], ["probabilities"]))
     else:
         nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1))
-    width = int(fitted(estimator, "n_features_in_"))
+    width = width_of(estimator)
     graph = helper.make_graph(
         nodes,
         "head",

@@ -12,6 +12,10 @@ from setfuse.runtime import Scores
 from ._formulas import Array, Formula, Linear, Link
 
 
+WIDEST = 1 << 16
+"""Numbers of the widest embedding: several times what the largest bodies give."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """An estimator, read.
@@ -50,6 +54,18 @@ def fitted(estimator: Any, attribute: str) -> Any:
             f"{name_of(estimator)}: expected a fitted estimator, found no {attribute}; fit it and save it again"
         )
     return value
+
+
+def width_of(estimator: Any) -> int:
+    """Read how many numbers of the embedding an estimator reads; a head takes as much memory as that, and more.
+
+    Raises:
+        CheckpointError: It says none, or more than any body gives.
+    """
+    width = fitted(estimator, "n_features_in_")
+    if not isinstance(width, int) or not 0 < width <= WIDEST:
+        raise CheckpointError(f"{name_of(estimator)}: expected n_features_in_ of 1 to {WIDEST}, found {width!r:.80}")
+    return width
 
 
 def numbers(estimator: Any, attribute: str) -> Array:

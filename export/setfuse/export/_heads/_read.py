@@ -11,7 +11,7 @@ from setfuse.export._errors import CheckpointError, ExportError
 from ._estimators import read_estimator, supported_sentence
 from ._head import Head
 from ._stored import CONFIG, read_stored
-from ._torch_head import DifferentiableHead, Module, differentiable_head, read_differentiable
+from ._torch_head import DifferentiableHead, differentiable_head
 from ._unpickle import DAMAGE, unpickle
 
 PICKLE = "model_head.pkl"
@@ -22,7 +22,7 @@ def read_head(folder: Path) -> Head:
 
     Args:
         folder: With `head.json` and `head.safetensors`, or with `model_head.pkl` from joblib or pickle. The pickle is
-            read by a list of admitted names: it can run nothing.
+            read by a list of admitted names, and nothing of it is run.
 
     Raises:
         CheckpointError: There is no head, or it is damaged, not fitted, or of fewer than two labels.
@@ -58,8 +58,6 @@ def read_head(folder: Path) -> Head:
 
 
 def _head(estimator: Any) -> Head:
-    if isinstance(estimator, Module):
-        return read_differentiable(estimator)
     if isinstance(estimator, DifferentiableHead):
         return differentiable_head(estimator)
     return read_estimator(estimator)

@@ -39,11 +39,30 @@ def read_stored(folder: Path) -> tuple[Any, tuple[str, ...]]:
     written = read_object(path)
     try:
         spec, files = _upgraded(written, _files(folder))
-        return rebuild(_own_classes(spec), files), tuple(str(label) for label in spec["classes"])
+        return rebuild(_own_classes(spec), files), _names(spec)
     except (CheckpointError, UnsupportedCheckpoint) as error:
         raise type(error)(f"{path}: {error}") from error
     except (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path}: expected the description of a head, found damage ({error!r:.200})") from error
+
+
+def _names(spec: Mapping[str, Any]) -> tuple[str, ...]:
+    """Give the names of the columns.
+
+    Raises:
+        CheckpointError: Two are alike, or they are not those of the estimator behind a Pipeline's scalers.
+    """
+    names = tuple(str(label) for label in spec["classes"])
+    if len(set(names)) != len(names):
+        raise CheckpointError(f"expected classes of different names, found {', '.join(names):.200}")
+    if spec["kind"] == "Pipeline" and not spec["multi_label"]:
+        inside = tuple(str(label) for label in spec["steps"][-1]["classes"])
+        if inside != names:
+            raise CheckpointError(
+                f"expected the Pipeline's classes to be its classifier's, found {', '.join(names):.200} and "
+                f"{', '.join(inside):.200}"
+            )
+    return names
 
 
 def _own_classes(spec: Mapping[str, Any]) -> Mapping[str, Any]:

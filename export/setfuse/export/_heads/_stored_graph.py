@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
+from google.protobuf.message import Message
 
 from setfuse.export._errors import CheckpointError, UnsupportedCheckpoint
 from setfuse.runtime import Scores
@@ -83,13 +84,13 @@ def load_stored_graph(data: bytes, **known: Any) -> StoredGraph:
 
     Raises:
         CheckpointError: It is no such model, or does not run.
-        UnsupportedCheckpoint: It has operators of other domains than the standard's two, or keeps numbers elsewhere.
+        UnsupportedCheckpoint: It has operators that skl2onnx does not write of classifiers, or keeps numbers elsewhere.
     """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     try:
         model = onnx.load_model_from_string(data)
-        _check_self_contained(model)
+        _check_parts(model)
         onnx.checker.check_model(model)
         model = only(model, model.graph.output[1].name)
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
@@ -102,26 +103,29 @@ def load_stored_graph(data: bytes, **known: Any) -> StoredGraph:
     return StoredGraph(model=model, session=session, **known)
 
 
-def _check_self_contained(model: onnx.ModelProto) -> None:
-    if model.functions:
-        raise UnsupportedCheckpoint("expected a graph without functions of its own: not supported")
-    for graph in _graphs(model.graph):
-        attributes = [attribute for node in graph.node for attribute in node.attribute]
-        tensors = [*graph.initializer, *(a.t for a in attributes), *(t for a in attributes for t in a.tensors)]
-        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in tensors):
-            raise UnsupportedCheckpoint("expected all numbers inside the graph, found some in other files")
-        foreign = sorted({node.domain for node in graph.node} - _DOMAINS)
-        if foreign:
-            raise UnsupportedCheckpoint(f"expected operators of ai.onnx and ai.onnx.ml, found some of {foreign[0]}")
+def _check_parts(model: onnx.ModelProto) -> None:
+    for part in _parts(model):
+        match part:
+            case onnx.FunctionProto():
+                raise UnsupportedCheckpoint("expected a graph without functions of its own: not supported")
+            case onnx.SparseTensorProto():
+                raise UnsupportedCheckpoint("expected a graph without sparse tensors: not supported")
+            case onnx.TensorProto() if part.data_location == onnx.TensorProto.EXTERNAL or part.external_data:
+                raise UnsupportedCheckpoint("expected all numbers inside the graph, found some in other files")
+            case onnx.NodeProto() if part.op_type not in OPERATORS.get(part.domain, ()):
+                raise UnsupportedCheckpoint(
+                    f"expected operators that skl2onnx writes of classifiers, found {part.op_type!r:.80} of "
+                    f"{part.domain or 'ai.onnx'!r:.80}: not supported"
+                )
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[onnx.GraphProto]:
-    yield graph
-    for node in graph.node:
-        for attribute in node.attribute:
-            for inside in (attribute.g, *attribute.graphs):
-                if inside.node:
-                    yield from _graphs(inside)
+def _parts(message: Message) -> Iterator[Message]:
+    """Give a message and all that it is made of, wherever it stands: branches and loops have graphs of their own."""
+    yield message
+    for field, value in message.ListFields():
+        if field.message_type is not None:
+            for inside in [value] if isinstance(value, Message) else value:
+                yield from _parts(inside)
 
 
 def read_stored_graph(estimator: StoredGraph) -> Part:

@@ -1,8 +1,9 @@
-"""SetFit's differentiable head: its pickled torch module, read without importing setfit."""
+"""SetFit's differentiable head: its pickled torch module, read without importing setfit, and without torch."""
 
 import io
 import math
-from dataclasses import dataclass, field
+import struct
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,89 +12,95 @@ import numpy.typing as npt
 from setfuse.export._errors import CheckpointError
 from setfuse.runtime import Scores
 
-from ._arrays import Damaged
+from ._arrays import plain
 from ._formulas import Array, Linear, Link
 from ._head import Head
+from ._opcodes import STORAGE, Limited, StorageReader
+from ._record import Damaged, Name, Record, described, is_a
 
 NAME = "SetFitHead"
 
-
-@dataclass(slots=True)
-class Module:
-    """Stands for a torch module in a pickle: what its state says, and none of its code."""
-
-    state: dict[str, Any] = field(default_factory=dict)
-
-    def take(self, state: object) -> None:
-        """Take over the attributes.
-
-        Raises:
-            Damaged: They are none.
-        """
-        if not isinstance(state, dict):
-            raise Damaged("a torch module of another state than a dict")
-        self.state = state
+MAGIC = 0x1950A86A20F9469CFC6C
+MOST_OPCODES = 1000
+CODES = {"DoubleStorage": "<f8", "FloatStorage": "<f4", "HalfStorage": "<f2"}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Storage:
-    """The numbers of a tensor, float64 (count,)."""
-
-    numbers: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tensor:
-    """A tensor, float64 of any shape."""
-
-    numbers: Array
-
-
-def new_storage(data: Any) -> Storage:
-    """Stand for torch's `_load_from_bytes`, which would unpickle anything.
+def differentiable_of(value: Record) -> "DifferentiableHead":
+    """Make a SetFitHead of what a pickle says of it.
 
     Raises:
-        Damaged: torch finds no storage there, or something else.
+        CheckpointError: It has no linear layer.
+        Damaged: Its numbers are of another form than torch's.
     """
-    import pickle
+    linear = _entry(value.state, "_modules", "linear")
+    parameters = linear.state if is_a(linear, "Linear") else None
+    weight, bias = (_entry(parameters, "_parameters", name) for name in ("weight", "bias"))
+    if weight is None:
+        raise CheckpointError(f"{NAME}: expected a linear layer with a weight of two axes, found none; train it first")
+    numbers = _tensor(weight)
+    divisor = plain(value.state.get("temperature", 1.0)) + plain(value.state.get("eps", 1e-5))
+    return DifferentiableHead(
+        numbers,
+        np.zeros(len(numbers)) if bias is None else _tensor(bias),
+        float(divisor),
+        bool(plain(value.state.get("multitarget", False))),
+    )
 
-    import torch
 
-    if not isinstance(data, bytes):
-        raise Damaged("a torch storage that is no bytes")
-    try:
-        storage = torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
-        numbers = torch.empty(0, dtype=storage.dtype).set_(storage).double().numpy().copy()
-    except (AttributeError, EOFError, OSError, RuntimeError, TypeError, ValueError, pickle.UnpicklingError) as error:
-        raise Damaged(f"a torch storage that torch refuses ({error!s:.200})") from error
-    return Storage(numbers)
+def _entry(state: Any, table: str, name: str) -> Any:
+    """Look up an entry of one of a torch module's tables; None if there is none."""
+    entries = state.get(table) if isinstance(state, dict) else None
+    return entries.get(name) if isinstance(entries, dict) else None
 
 
-def new_tensor(storage: Any, offset: Any, size: Any, stride: Any, *_: object) -> Tensor:
-    """Stand for torch's `_rebuild_tensor_v2`.
+def _tensor(value: Any) -> Array:
+    """Read a tensor, float64 of any shape.
 
     Raises:
-        Damaged: The storage holds fewer numbers, or they are not in row order.
+        Damaged: It is none, or its storage does not hold it in row order.
     """
-    whole = [*size, *stride, offset] if isinstance(size, tuple) and isinstance(stride, tuple) else [None]
-    if not isinstance(storage, Storage) or not all(isinstance(number, int) and number >= 0 for number in whole):
-        raise Damaged("a torch tensor without storage or shape")
-    count = math.prod(size)
+    if is_a(value, "_rebuild_parameter") and value.arguments:
+        value = value.arguments[0]
+    if not is_a(value, "_rebuild_tensor_v2") or len(value.arguments) < 4:  # noqa: PLR2004 - where, and of what shape
+        raise Damaged(f"{described(value)} where a tensor stands")
+    storage, offset, size, stride = value.arguments[:4]
+    if not is_a(storage, "_load_from_bytes") or not isinstance(size, tuple) or not isinstance(stride, tuple):
+        raise Damaged("a tensor without storage or shape")
+    if not all(type(number) is int and number >= 0 for number in (offset, *size, *stride)):
+        raise Damaged("a tensor without a shape")
+    numbers, count = _storage(*storage.arguments), math.prod(size)
     expected = tuple(math.prod(size[axis + 1 :]) for axis in range(len(size)))
-    if stride != expected or offset + count > len(storage.numbers):
-        raise Damaged(f"a torch tensor of the shape {size} that its storage does not hold in row order")
-    return Tensor(storage.numbers[offset : offset + count].reshape(size))
+    if not count or stride != expected or offset + count > len(numbers):
+        raise Damaged("a tensor of a shape that its storage does not hold in row order")
+    return numbers[offset : offset + count].reshape(size)
 
 
-def new_parameter(tensor: Any, *_: object) -> Tensor:
-    """Stand for torch's `_rebuild_parameter`.
+def _storage(data: Any) -> Array:
+    """Read the numbers of a torch storage, float64 (count,).
+
+    torch would unpickle it. This is its format before the zip files, which is what it pickles: a magic number, its
+    version, the machine's, the storage's description and key, a pickle each; then how many numbers, and they.
 
     Raises:
-        Damaged: It is of no tensor.
+        Damaged: It is another, or as many numbers as it says are not there.
+        Refused: It asks for what no storage needs.
     """
-    if not isinstance(tensor, Tensor):
-        raise Damaged("a torch parameter that is no tensor")
-    return tensor
+    if type(data) is not bytes:
+        raise Damaged("a torch storage that is no bytes")
+    file = io.BytesIO(data)
+    opcodes = Limited(StorageReader.dispatch, MOST_OPCODES)
+    magic, _, machine, storage, keys = (StorageReader(file, opcodes).load() for _ in range(5))
+    if magic != MAGIC or type(machine) is not dict or machine.get("little_endian") is not True:
+        raise Damaged("a torch storage of another format than torch's")
+    kind, key, count = (storage.arguments[at] for at in (1, 2, 4)) if is_a(storage, STORAGE) else (None, None, None)
+    code = CODES.get(kind.name) if isinstance(kind, Name) else None
+    if code is None or keys != [key]:
+        raise Damaged("a torch storage without a type")
+    (written,) = struct.unpack("<q", file.read(8))
+    numbers = file.read()
+    if written != count or len(numbers) != count * np.dtype(code).itemsize:
+        raise Damaged("a torch storage with other numbers than it says")
+    return np.frombuffer(numbers, code).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,15 +131,6 @@ class DifferentiableHead:
         return answers
 
 
-def read_differentiable(module: Module) -> Head:
-    """Read a SetFitHead.
-
-    Raises:
-        CheckpointError: Its weights are missing, misshapen or not finite, or there is one label only.
-    """
-    return differentiable_head(_head(module))
-
-
 def differentiable_head(head: DifferentiableHead) -> Head:
     """Read what `SetFitHead.forward` computes.
 
@@ -159,15 +157,3 @@ def differentiable_head(head: DifferentiableHead) -> Head:
         formula=Linear(head.weight / head.divisor, head.bias / head.divisor, link),
         estimator=head,
     )
-
-
-def _head(module: Module) -> DifferentiableHead:
-    linear = module.state.get("_modules", {}).get("linear")
-    parameters = linear.state.get("_parameters", {}) if isinstance(linear, Module) else {}
-    weight = parameters.get("weight")
-    if not isinstance(weight, Tensor) or weight.numbers.ndim != 2:  # noqa: PLR2004 - a matrix
-        raise CheckpointError(f"{NAME}: expected a linear layer with a weight of two axes, found none; train it first")
-    bias = parameters.get("bias")
-    numbers = bias.numbers if isinstance(bias, Tensor) else np.zeros(len(weight.numbers))
-    divisor = module.state.get("temperature", 1.0) + module.state.get("eps", 1e-5)
-    return DifferentiableHead(weight.numbers, numbers, float(divisor), bool(module.state.get("multitarget", False)))

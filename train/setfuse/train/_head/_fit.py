@@ -39,7 +39,7 @@ def fit_head(embeddings: npt.NDArray[np.float32], labels: Labels, settings: Head
     """
     targets = make_targets(labels)
     estimator = _make_estimator(settings, targets)
-    y = targets.values if targets.multi_label else np.asarray(targets.names)[targets.values]
+    y = targets.values if targets.multi_label else _as_array(targets.names)[targets.values]
     try:
         estimator.fit(embeddings, y)
     except (TypeError, ValueError) as error:
@@ -51,6 +51,19 @@ def fit_head(embeddings: npt.NDArray[np.float32], labels: Labels, settings: Head
     return FittedHead(
         estimator, targets.names, targets.multi_label, settings.multi_target_strategy, np.array(embeddings[::step])
     )
+
+
+def _as_array(names: tuple[str, ...]) -> npt.NDArray[np.str_]:
+    """Make an array of names, which are the estimator's classes.
+
+    Raises:
+        DatasetError: numpy cuts a NUL off the end of a name, so that two names could become one class.
+    """
+    array = np.asarray(names)
+    for name, kept in zip(names, array.tolist(), strict=True):
+        if name != kept:
+            raise DatasetError(f"label: expected names that do not end in a NUL, got {name!r:.80}; rename it")
+    return array
 
 
 def check_head(settings: HeadSettings, labels: Labels) -> None:
