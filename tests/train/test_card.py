@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from setfuse.runtime import MultiLabelRow, Row
-from setfuse.train import TrainingArguments, TrainingResult, train
+from setfuse.train import LabelledRows, TrainingArguments, TrainingResult, train
 from setfuse.train._card import CardFacts, model_card
 from setfuse.train._head import fit_head
 from setfuse.train._head_settings import HeadSettings
@@ -74,7 +74,7 @@ def facts(rows: Sequence[Any] = tuple(ROWS), settings: HeadSettings | None = Non
         seconds=12.34,
         steps=70,
         pairs=220,
-        labels={},
+        labels=LabelledRows.of(rows).counts(),
         losses=(),
         metrics={"accuracy": 0.8715, "matthews_correlation": 0.5},
         evaluations=(),
