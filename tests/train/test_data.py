@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from setfuse.runtime import DatasetError, HubError, MissingExtra, MultiLabelRow, Row, UsageError
-from setfuse.train import sample_dataset
+from setfuse.train import LabelledRows, sample_dataset
 from setfuse.train._data import read_data, read_unlabelled
 
 TEXTS = ["late, again", 'the "best"\nparcel', "NA"]
@@ -234,6 +234,13 @@ def test_rows_that_were_read_keep_their_labels_order() -> None:
     assert numbers_of(rows, ["a", "b", "c"]) == numbers_of(list(rows)) == [("a", 0), ("b", 1), ("c", 2)]
 
 
+def test_every_label_of_a_row_has_a_number() -> None:
+    with pytest.raises(UsageError, match=r"^f:2: expected one of the labels b, c, got 'a'; name all labels"):
+        LabelledRows.of([Row("x", "b", "f:1"), Row("y", "a", "f:2")], ["b", "c"])
+    with pytest.raises(UsageError, match=r"^the rows: expected one of the labels b, got 'a'"):
+        LabelledRows((MultiLabelRow("x", ("b", "a")),), {"b": 0})
+
+
 def test_the_format_of_a_dataset_does_not_matter() -> None:
     data = datasets.Dataset.from_dict(table([1, 0, 2])).with_format("numpy")
 
@@ -393,7 +400,6 @@ def test_only_parquet_files_need_datasets_and_say_so(tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.modules["datasets"] = sys.modules["pandas"] = None  # as if neither were installed
-from setfuse.train import sample_dataset
 from setfuse.train._data import read_data
 assert len(read_data([{{"text": "a", "label": "b"}}])) == 1
 for file in {[str(form(table(), tmp_path)) for form in (as_jsonl, as_csv, as_tsv)]}:
@@ -421,7 +427,6 @@ import socket
 def refuse(*_): raise SystemExit("asked the network")
 socket.socket.connect = socket.getaddrinfo = refuse
 from setfuse.runtime import DatasetError
-from setfuse.train import sample_dataset
 from setfuse.train._data import read_data
 for file in {files}:
     assert len(read_data(file)) == 3
@@ -454,7 +459,6 @@ def test_a_large_file_is_never_held_whole(form: Form, tmp_path: Path) -> None:
     warm = form(table(), tmp_path / "warm")
     code = f"""
 from pathlib import Path
-from setfuse.train import sample_dataset
 from setfuse.train._data import read_data
 def peak():
     return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0])

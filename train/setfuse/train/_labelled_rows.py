@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Self, TypeVar, overload
 
-from setfuse.runtime import MultiLabelRow, Row
+from setfuse.runtime import MultiLabelRow, Row, UsageError
 
 from ._data_checks import labels_of
 
@@ -21,11 +21,23 @@ class LabelledRows(Sequence[AnyRow], Generic[AnyRow]):
 
     Attributes:
         rows: The rows, in the data's order.
-        numbers: Of every label, ascending: the order of a classifier's columns. No row need have a label.
+        numbers: Of every label, ascending: the order of a classifier's columns. There may be labels that no row has.
+
+    Raises:
+        UsageError: A row has a label without a number; raised on construction.
     """
 
     rows: tuple[AnyRow, ...]
     numbers: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            for label in labels_of(row):
+                if label not in self.numbers:
+                    raise UsageError(
+                        f"{row.origin or 'the rows'}: expected one of the labels {', '.join(self.numbers)}, got "
+                        f"{label!r}; name all labels"
+                    )
 
     @classmethod
     def of(cls, rows: Sequence[AnyRow], names: Sequence[str] = ()) -> Self:
@@ -37,6 +49,9 @@ class LabelledRows(Sequence[AnyRow], Generic[AnyRow]):
         Args:
             rows: In their order.
             names: Those of the labels 0, 1, 2, …, all labels of the rows among them; none if numbers have no names.
+
+        Raises:
+            UsageError: A row has a label that is not among the names.
         """
         found = names or _in_order({label for row in rows for label in labels_of(row)})
         own = not names and all(map(_is_whole_number, found))
