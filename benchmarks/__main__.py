@@ -6,7 +6,7 @@ from . import __doc__ as about
 
 _COMMANDS = {
     "setup": "build the environments of the contenders, once",
-    "latency": "everyone a user could pick: latency, throughput, footprint, accuracy (--quick: 3 minutes)",
+    "latency": "everyone a user could pick: latency, throughput, footprint, accuracy (--quick: 4 to 5 minutes)",
     "throughput": "the texts a second only",
     "footprint": "memory, size, cold start and idle processor time only",
     "overhead": "microseconds of setfuse's own around the engine's run",

@@ -85,7 +85,7 @@ def _parser(program: str, description: str, measures: Sequence[Measure]) -> argp
     out = Path("build") / program.removeprefix("benchmarks.")
     parser.add_argument("--out", type=Path, default=out, help="default: %(default)s")
     parser.add_argument("--threads", type=int, default=1, help="threads of every contender; default: %(default)s")
-    parser.add_argument("--quick", action="store_true", help="few texts, short turns, no footprint: 3 minutes")
+    parser.add_argument("--quick", action="store_true", help="few texts, short turns, no footprint: 4 to 5 minutes")
     parser.add_argument("--only", nargs="+", default=[], metavar="NAME", help="contenders whose name contains this")
     parser.add_argument(
         "--measures",

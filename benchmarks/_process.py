@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any, cast
 
 import numpy as np
@@ -186,11 +187,24 @@ class Worker:
 
 def worker_command(python: str, contender: str, models: Models, threads: int) -> list[str]:
     """Give the command line that serves one of `CONTENDERS`."""
-    paths = {"--bundle": models.bundle, "--checkpoint": models.checkpoint, "--artefacts": models.artefacts}
-    if models.train is not None:
-        paths["--train"] = models.train
-    arguments = [part for name, path in paths.items() for part in (name, str(path.resolve()))]  # it runs in ROOT
-    return [python, "-m", "benchmarks._worker", contender, *arguments, "--threads", str(threads)]
+    paths = {"bundle": models.bundle, "checkpoint": models.checkpoint, "artefacts": models.artefacts}
+    return serve_command(python, "benchmarks._worker", contender, paths | {"train": models.train}, threads)
+
+
+def serve_command(
+    python: str, module: str, contender: str, paths: Mapping[str, Path | None], threads: int
+) -> list[str]:
+    """Give the command line of a module that serves a contender.
+
+    Args:
+        python: The interpreter.
+        module: Run in the project's root.
+        contender: Its name.
+        paths: By the option that takes each; without those that are None.
+        threads: What it is told.
+    """
+    given = [part for name, path in paths.items() if path is not None for part in (f"--{name}", str(path.resolve()))]
+    return [python, "-m", module, contender, *given, "--threads", str(threads)]
 
 
 @contextlib.contextmanager
@@ -214,7 +228,7 @@ def start(command: Sequence[str], threads: int, limits: Limits) -> Iterator[Work
             stderr=errors,
             cwd=ROOT,
             # Modules are compiled once, as those of an installed package are: no contender starts by compiling its own.
-            env={**os.environ, **thread_settings(threads), "HF_HUB_OFFLINE": "1", "PYTHONDONTWRITEBYTECODE": ""},
+            env=child_environment(threads) | {"PYTHONDONTWRITEBYTECODE": ""},
             start_new_session=True,  # a process group of its own, to be stopped and ended as one
         )
         try:
@@ -225,6 +239,7 @@ def start(command: Sequence[str], threads: int, limits: Limits) -> Iterator[Work
             process.communicate()  # closes the pipes and waits
 
 
-def thread_settings(threads: int) -> dict[str, str]:
-    """Give the environment that tells every library the same number of threads."""
-    return {**dict.fromkeys(_THREAD_SETTINGS, str(threads)), "TOKENIZERS_PARALLELISM": "true"}
+def child_environment(threads: int) -> dict[str, str]:
+    """Give this process's environment with every library told the same number of threads, and none to ask the Hub."""
+    settings = dict.fromkeys(_THREAD_SETTINGS, str(threads))
+    return {**os.environ, **settings, "TOKENIZERS_PARALLELISM": "true", "HF_HUB_OFFLINE": "1"}

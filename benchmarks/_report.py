@@ -49,6 +49,17 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_\[\]<>|~#])", r"\\\1", " ".join(text.split()))
 
 
+def aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Lay a table out in columns, as a line a row: what the row is about to the left, figures to the right."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return [
+        "  ".join(
+            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
+        )
+        for row in table
+    ]
+
+
 def summary(results: Results) -> str:
     """Lay the run out for a terminal: a line a contender, columns that line up.
 
@@ -140,13 +151,7 @@ def _lines(run: Run, columns: Sequence[Column]) -> list[str]:
     table = [["", *(first for first, _ in titles)], ["contender", *(second for _, second in titles)]]
     for entrant in run.results.contenders:
         table += [[" ".join(entrant.contender.split()), *(figure(entrant) for _, figure in columns)]]
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return [
-        "  ".join(
-            [row[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))]
-        )
-        for row in table
-    ]
+    return aligned(table)
 
 
 def _broken(name: str) -> tuple[str, str]:

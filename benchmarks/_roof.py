@@ -6,7 +6,6 @@ whose products (oneDNN's) came closest to the processor's arithmetic peak of tho
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from ._files import ROOT, read_json
-from ._process import thread_settings
+from ._process import child_environment
 
 SHAPES = ((256, 384, 1536), (512, 512, 512), (1024, 1024, 1024))
 """Rows, inner and columns of the products: the peak is that of the best."""
@@ -31,10 +30,15 @@ def measure_roof(python: str, threads: int) -> dict[str, float]:
         threads: How many.
     """
     command = [python, "-m", "benchmarks._roof", "--threads", str(threads)]
-    environment = {**os.environ, **thread_settings(threads)}
     try:
         done = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, check=True, timeout=LIMIT_S, encoding="utf-8"
+            command,
+            cwd=ROOT,
+            env=child_environment(threads),
+            capture_output=True,
+            check=True,
+            timeout=LIMIT_S,
+            encoding="utf-8",
         )
     except (OSError, subprocess.SubprocessError):
         return {}

@@ -1,18 +1,16 @@
 """The contenders' processes, loaded once for many measurements."""
 
-import contextlib
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from ._environment import usable_cores
 from ._errors import ContenderFailed
 from ._process import Limits, Worker, start
 from ._runner import Roster
+from ._workers import Workers
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +26,8 @@ class ColdStart:
     peak_rss_mb: float
 
 
-class Team:
-    """Processes of many contenders that were told the same number of threads. One works at a time: see `Worker`."""
+class Team(Workers):
+    """Processes of many contenders that are loaded side by side."""
 
     def __init__(self, commands: Mapping[str, Sequence[str]], threads: int, limits: Limits) -> None:
         """Start nothing yet.
@@ -39,22 +37,9 @@ class Team:
             threads: What each is told.
             limits: How long each may take.
         """
+        super().__init__(threads)
         self._commands = commands
-        self._threads = threads
         self._limits = limits
-        self._workers: dict[str, Worker] = {}
-        self._stack = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def __getitem__(self, contender: str) -> Worker:
-        return self._workers[contender]
 
     def load(self, roster: Roster, tick: Callable[[], object]) -> None:
         """Load those that are in the run and not loaded yet, as many at a time as there are processors.
@@ -69,8 +54,8 @@ class Team:
                 for name in missing:
                     slots.acquire()
                     # Started in this thread, and only waited for in the others: a worker ends with its parent's thread.
-                    worker = self._stack.enter_context(start(self._commands[name], self._threads, self._limits))
-                    waiting[name] = worker, pool.submit(_wait, worker, slots)
+                    worker = self.begin(self._commands[name], self._limits)
+                    waiting[name] = worker, pool.submit(self._load, worker, slots)
                 for name, (worker, loaded) in waiting.items():
                     try:
                         loaded.result()
@@ -79,7 +64,7 @@ class Team:
                         roster.fail(name, str(error))
                     tick()
             except BaseException:
-                self._stack.close()  # the pool waits for its threads, and they for processes
+                self.close()  # the pool waits for its threads, and they for processes
                 raise
 
     def cold_start(self, contender: str, text: str) -> ColdStart:
@@ -91,10 +76,8 @@ class Team:
             seconds = time.perf_counter() - begun
             return ColdStart(seconds, worker.memory()[1])
 
-
-def _wait(worker: Worker, slots: threading.Semaphore) -> None:
-    try:
-        worker.wait()
-        worker.pause()
-    finally:
-        slots.release()
+    def _load(self, worker: Worker, slots: threading.Semaphore) -> None:
+        try:
+            self.ready(worker)
+        finally:
+            slots.release()

@@ -19,13 +19,13 @@ timed. Needs nothing but numpy and the contender.
 
 import argparse
 import contextlib
-import importlib
 import json
 import os
 import resource
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,13 +50,7 @@ def main() -> None:
     contender = CONTENDERS[options.contender]
     models = Models(options.bundle, options.checkpoint, options.artefacts, options.train)
 
-    def load() -> System:
-        module, name = contender.system.split(":")
-        system = getattr(importlib.import_module(f"benchmarks._contenders.{module}"), name)
-        loaded: System = system(models, options.threads, **contender.options)
-        return loaded
-
-    serve(load, options.threads)
+    serve(lambda: contender.load("benchmarks._contenders", models, options.threads), options.threads)
 
 
 def serve(
@@ -101,28 +95,37 @@ def _probabilities(system: System, texts: list[str]) -> dict[str, Any]:
     return {"probabilities": None if probabilities is None else probabilities.tolist()}
 
 
-def _repeat(system: System, texts: list[str], seconds: float, calls: int) -> dict[str, Any]:
+def timed(call: Callable[[], object], seconds: float, calls: int) -> list[float]:
+    """Repeat a call for some seconds, and so often at least, after one that is not timed.
+
+    Returns:
+        Each one's wall time, in milliseconds.
+    """
     times: list[float] = []
-    system.answer(texts)  # whoever was stopped until now finds the caches cold
+    call()  # whoever was stopped until now finds the caches cold
     end = time.perf_counter() + seconds
     while len(times) < calls or time.perf_counter() < end:
-        times.append(_milliseconds(system, texts))
-    return {"ms": times}
+        times.append(_milliseconds(call))
+    return times
 
 
-def _each(system: System, texts: list[str]) -> dict[str, Any]:
-    system.answer(texts[:1])  # as above
-    return {"ms": [_milliseconds(system, [text]) for text in texts]}
-
-
-def _milliseconds(system: System, texts: list[str]) -> float:
+def _milliseconds(call: Callable[[], object]) -> float:
     start = time.perf_counter()
-    system.answer(texts)
+    call()
     return (time.perf_counter() - start) * 1e3
 
 
+def _repeat(system: System, texts: list[str], seconds: float, calls: int) -> dict[str, Any]:
+    return {"ms": timed(lambda: system.answer(texts), seconds, calls)}
+
+
+def _each(system: System, texts: list[str]) -> dict[str, Any]:
+    system.answer(texts[:1])  # as in `timed`
+    return {"ms": [_milliseconds(partial(system.answer, [text])) for text in texts]}
+
+
 def _arrivals(system: System, texts: list[str], at_s: list[float]) -> dict[str, Any]:
-    system.answer(texts[:1])  # as above
+    system.answer(texts[:1])  # as in `timed`
     start = time.perf_counter()
     times = []
     for text, arrival in zip(texts, at_s, strict=True):

@@ -6,10 +6,12 @@
     python -m benchmarks.card --no-dropout         # nothing is random: against SetFit's own log, step by step
 
 OUT/checkpoint and OUT/bundle are what the other benchmarks take. CARD holds `train.jsonl`, the labelled rows,
-`golden.json`, what the card states, and for --no-dropout `golden_no_dropout.json`, what SetFit logged.
+`golden.json`, what the card states, and for --no-dropout `golden_no_dropout.json`, what SetFit logged. Neither it nor
+BASE and TEXTS are in the repository: they are looked for in the folder that SETFUSE_SHARED names, or in `shared`.
 """
 
 import argparse
+import hashlib
 import os
 import shutil
 import sys
@@ -35,6 +37,7 @@ from ._training import (
     Who,
     compare_runs,
     compare_steps,
+    losses_table,
     read_card,
     run_training,
 )
@@ -44,6 +47,13 @@ SCHEMA_VERSION = 2
 SETFIT_ON_A_CPU = CardFigures(step_1=0.2059, mean_2_to_50=0.0902, accuracy=1583 / 1821, texts=1821)
 """SetFit 1.2.0 on the card's rows and bge-small-en-v1.5, seed 42, torch 2.13.0 on two cores: the card was trained on a
 GPU, where dropout draws other masks. `--against-setfit` measures it again."""
+
+TRAINED_ON = {
+    "train": "478d0e87a5cf5c5afa3565c066ed0846963fb7a1c9c893b46bc9b40e1d185abb",
+    "texts": "385b4ceb39b57110eb11bc2cbda46ad6258506757ca9f7c3f507435bb8c67fe5",
+    "base": "7729f2cb94ad5e3d954f8c1f9a84f1c995b33bc843a353de5cc6a77caea7544d",
+}
+"""SHA-256 of the files that `SETFIT_ON_A_CPU` is of: the rows, the test texts, the base model's weights."""
 
 RATES = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
@@ -74,6 +84,9 @@ def train_all(order: Order, seeds: Sequence[int], *, against_setfit: bool) -> Tr
             `checkpoint-SEED` of the others.
         seeds: One a round.
         against_setfit: Train with SetFit as well.
+
+    Raises:
+        BenchmarkError: A training failed, or SetFit's has another torch than ours.
     """
     runs: dict[Who, list[TrainingRun]] = {Who.SETFUSE: [], Who.SETFIT: []}
     for number, seed in enumerate(seeds):
@@ -83,6 +96,8 @@ def train_all(order: Order, seeds: Sequence[int], *, against_setfit: bool) -> Tr
             place = order.out / (ours if who is Who.SETFUSE else "setfit")
             runs[who].append(run_training(who, replace(order, out=place, seed=seed)))
             print(f"{who}, seed {seed}: {runs[who][-1].seconds:.1f} s", file=sys.stderr)
+        if against_setfit:
+            compare_runs(runs[Who.SETFUSE], runs[Who.SETFIT])  # what cannot be compared is told after one round
     return Trained(runs[Who.SETFUSE], runs[Who.SETFIT])
 
 
@@ -126,34 +141,29 @@ def without_dropout(base: Path, folder: Path) -> Path:
     return folder
 
 
-def losses_table(card: CardFigures, trained: Trained) -> str:
-    """Set what was stated and what was trained side by side."""
-    texts = card.texts
-    lines = [
-        f"{'':<28}{'step 1':>8}{'steps 2-50':>12}{f'right of {texts:,}':>16}{'seconds':>9}{'peak MB':>9}",
-        _line("the card (on a GPU)", card.step_1, card.mean_2_to_50, card.right),
-        _line("SetFit 1.2.0 (on a CPU)", *_stated(SETFIT_ON_A_CPU)),
-    ]
-    lines += [
-        _line(f"{run.who}, seed {run.seed}", run.step_1, run.mean_2_to_50, run.right, run)
-        for run in (*trained.theirs, *trained.ours)
-    ]
-    if trained.against is not None:
-        for name, ratios in trained.against.to_json().items():
-            spread = f"{ratios['least']:.2f} to {ratios['most']:.2f} in {len(ratios['rounds'])} round(s)"
-            lines.append(f"SetFit's {name} is {ratios['median']:.2f} times setfuse's ({spread})")
-    return "\n".join(lines)
+def setfit_on_a_cpu(order: Order) -> CardFigures | None:
+    """Give `SETFIT_ON_A_CPU` if the same rows, test texts and base model are used, and otherwise None."""
+    files = {"train": order.train, "texts": order.texts, "base": order.base / "model.safetensors"}
+    same = all(path.is_file() and _sha256(path) == TRAINED_ON[name] for name, path in files.items())
+    return SETFIT_ON_A_CPU if same else None
 
 
-def _stated(figures: CardFigures) -> tuple[float, float, int]:
-    return figures.step_1, figures.mean_2_to_50, figures.right
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _line(name: str, step_1: float, mean: float | None, right: int, run: TrainingRun | None = None) -> str:
-    stated = f"{name:<28}{step_1:>8.4f}{'-' if mean is None else format(mean, '.4f'):>12}{right:>16,}"
-    if run is None:
-        return stated
-    return f"{stated}{run.seconds:>9.1f}{'-' if run.peak_mb is None else format(run.peak_mb, ',.0f'):>9}"
+def check_texts(texts: Path, expected: int) -> None:
+    """Refuse, before minutes of work, test texts of another number than those that the right ones were counted on.
+
+    Raises:
+        BenchmarkError: There are more, or fewer.
+    """
+    found = len(read_rows(texts))
+    if found != expected:
+        raise BenchmarkError(
+            f"{texts}: expected the card's {expected:,} test texts, got {found:,}; pass them as --texts"
+        )
 
 
 def steps_table(golden: StepwiseFigures, runs: dict[str, TrainingRun], found: dict[str, Stepwise]) -> str:
@@ -177,6 +187,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if options.against_setfit and options.no_dropout:
         parser.error("--against-setfit and --no-dropout: expected one of them, got both; leave one out")
+    if options.no_dropout and len(options.seeds) > 1:
+        parser.error(f"--no-dropout: expected one seed, that of SetFit's log, got {' '.join(map(str, options.seeds))}")
     if options.threads < 1:
         parser.error(f"--threads: expected 1 or more, got {options.threads}")
     if len(set(options.seeds)) < len(options.seeds):
@@ -197,22 +209,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _reproduce(options: argparse.Namespace) -> None:
     card = read_card(options.card)
     figures = card.figures()
+    check_texts(options.texts, figures.texts)
+    order = _order(card, options)
     if options.against_setfit:
         python_for(ENVIRONMENTS["setfit"])  # before minutes of work
     machine, before = environment(), usage()
-    trained = train_all(_order(card, options), options.seeds, against_setfit=options.against_setfit)
-    meanwhile = noise(before, usage())
-    print(losses_table(figures, trained))
-    against = trained.against
+    trained = train_all(order, options.seeds, against_setfit=options.against_setfit)
+    against, stated = trained.against, setfit_on_a_cpu(order)
     found: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "environment": machine,
-        "noise": meanwhile,
+        "noise": noise(before, usage()),
         "card": asdict(figures),
-        "setfit_on_a_cpu": asdict(SETFIT_ON_A_CPU),
+        "setfit_on_a_cpu": None if stated is None else asdict(stated),
         "runs": [run.to_json() for run in (*trained.ours, *trained.theirs)],
         "against_setfit": None if against is None else against.to_json(),
     }
+    print(losses_table(found))
     write_json(options.out / "training.json", found)  # the export may fail; hours of training stay
     graphs = export_all(options.out / "checkpoint", options.out / "bundle", options.texts)
     accuracies = {"card": figures.accuracy, **graphs}
@@ -224,6 +237,7 @@ def _reproduce(options: argparse.Namespace) -> None:
 def _without_dropout(options: argparse.Namespace) -> None:
     card = read_card(options.card)
     golden = card.without_dropout()
+    check_texts(options.texts, golden.texts)
     machine, before = environment(), usage()
     runs = train_without_dropout(_order(card, options))
     found = {name: compare_steps(run, golden) for name, run in runs.items()}

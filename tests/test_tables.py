@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import tables
 from benchmarks._errors import BenchmarkError
+from benchmarks._files import read_json
 from benchmarks._report import escaped
 from tests.benchmarks.results_fixture import HANGS, ODD, SMALL, WRONG, make_results
 
@@ -76,6 +77,17 @@ def test_what_the_run_did_not_measure_has_no_column() -> None:
         "torch's labels, accuracy",
         "cold start, s",
     ]
+
+
+@pytest.mark.parametrize("readme", ["README.md", "train/README.md"])
+def test_the_sentences_on_training_say_what_was_measured(readme: str) -> None:
+    ratios = read_json(tables.RESULTS / "training" / "training.json")["against_setfit"]
+    said = " ".join((tables.ROOT / readme).read_text(encoding="utf-8").split())
+
+    time, memory = ratios["time"], ratios["memory"]
+    spread = f"({time['least']:.2f} to {time['most']:.2f}"
+    assert f"SetFit takes {time['median']:.2f} times setfuse's time {spread}" in said
+    assert f"{memory['median']:.2f} times its memory" in said
 
 
 @pytest.mark.parametrize(("name", "folder"), tables.RUNS.items())

@@ -1,6 +1,6 @@
 """Everyone a user could pick: a line each, in the order of the tables."""
 
-from ._contender import BATCH_SIZE, Batching, Contender, Device, Models, Preparation, Quality, System
+from ._contender import BATCH_SIZE, BaseContender, Batching, Contender, Device, Models, Preparation, Quality, System
 from ._head import Head
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "CONTENDERS",
     "ORACLE",
     "PREPARATIONS",
+    "BaseContender",
     "Batching",
     "Contender",
     "Device",

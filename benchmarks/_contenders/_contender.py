@@ -1,9 +1,11 @@
 """What a contender is: how it is described, and what it must be able to do."""
 
+import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -73,18 +75,42 @@ class System(ABC):
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class Contender:
-    """One system under test: a line of the registry.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseContender:
+    """What is said of every system under test, wherever it runs.
 
     Attributes:
         name: What tables and files call it.
         description: What it is and how it is run, in one line.
-        environment: Which of `ENVIRONMENTS` it runs in.
-        system: Its class, as `module:Class` within this package; imported in the contender's own process only.
-        options: Keyword arguments of the class.
-        quality: What its answers are held to.
+        system: Its class, as `module:Class` in its registry's package; imported in the contender's own process only.
         arithmetic: What its matrix products are computed in: fp32, bf16, fp16 or int8; empty where there are none.
+        options: Keyword arguments of the class.
+    """
+
+    name: str
+    description: str
+    system: str
+    arithmetic: str
+    options: dict[str, str] = field(default_factory=dict)
+
+    def load(self, package: str, *given: Any) -> Any:
+        """Import the class and make one.
+
+        Args:
+            package: The registry's, by its full name.
+            given: Positional arguments of the class, before `options`.
+        """
+        module, name = self.system.split(":")
+        return getattr(importlib.import_module(f"{package}.{module}"), name)(*given, **self.options)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender(BaseContender):
+    """One system under test: a line of the registry.
+
+    Attributes:
+        environment: Which of `ENVIRONMENTS` it runs in.
+        quality: What its answers are held to.
         batching: How it is given texts of different lengths.
         preparations: Which of `PREPARATIONS` must have been made.
         loads: What it reads at load, as globs below `bundle`, `checkpoint` or `artefacts`.
@@ -92,15 +118,10 @@ class Contender:
         cpu_flags: What the processor must have, as /proc/cpuinfo names it; any one of them will do.
     """
 
-    name: str
-    description: str
     environment: str
-    system: str
     quality: Quality
-    arithmetic: str
     batching: Batching
     loads: tuple[str, ...]
-    options: dict[str, str] = field(default_factory=dict)
     preparations: tuple[str, ...] = ()
     device: Device = Device.CPU
     cpu_flags: tuple[str, ...] = ()

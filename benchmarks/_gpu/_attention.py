@@ -12,7 +12,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ import numpy as np
 from benchmarks._contenders import Device
 from benchmarks._errors import BenchmarkError
 from benchmarks._files import ROOT, end_with_parent
+from benchmarks._worker import timed
 
 from ._budget import Budget
 
@@ -222,19 +222,8 @@ def _measure(graph: Path, device: Device, limits: Limits, value: int) -> dict[st
     for rows, tokens in shapes:
         feeds = _inputs(rows, tokens, limits.vocabulary)
         found["probabilities"].append(engine.run(feeds, rows).tolist())
-        found["ms"][f"{rows} x {tokens}"] = _median_ms(engine.alone(feeds, rows))
+        found["ms"][f"{rows} x {tokens}"] = float(np.median(timed(engine.alone(feeds, rows), SECONDS, 1)))
     return found
-
-
-def _median_ms(call: Callable[[], object]) -> float:
-    call()
-    times: list[float] = []
-    end = time.perf_counter() + SECONDS
-    while not times or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - start) * 1e3)
-    return float(np.median(times))
 
 
 def main() -> None:

@@ -1,16 +1,15 @@
 """The contenders' processes on the GPU, started one after the other: what each takes of the device is told apart so."""
 
-import contextlib
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from benchmarks._contenders import Device
 from benchmarks._errors import BenchmarkError, ContenderFailed
-from benchmarks._process import Limits, Worker, start
+from benchmarks._process import Limits, Worker
+from benchmarks._workers import Workers
 
 CALL_S = 30.0
 """How long an answer may take, beyond what it was asked to spend."""
@@ -66,8 +65,8 @@ class Engine:
         return self._worker.milliseconds(answer)
 
 
-class Crew:
-    """Processes that are ended together. One works at a time: see `Worker`."""
+class Crew(Workers):
+    """Processes that are loaded one after the other."""
 
     def __init__(self, device: Device, threads: int) -> None:
         """Start nothing yet.
@@ -76,21 +75,8 @@ class Crew:
             device: That all use.
             threads: What each is told.
         """
+        super().__init__(threads)
         self._device = device
-        self._threads = threads
-        self._workers: dict[str, Worker] = {}
-        self._stack = contextlib.ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._stack.close()
-
-    def __getitem__(self, contender: str) -> Worker:
-        return self._workers[contender]
 
     def probe(self) -> Probed:
         """Open the device.
@@ -99,10 +85,12 @@ class Crew:
             BenchmarkError: The check cannot run here; the message says what is missing.
         """
         command = [sys.executable, "-m", "benchmarks._gpu._probe", "--device", str(self._device)]
+        worker = self.begin(command, Limits(120, CALL_S))
         try:
-            return Probed(self._start(command, Limits(120, CALL_S)))
+            self.ready(worker)
         except ContenderFailed as error:
             raise BenchmarkError(str(error).rpartition("status 1: ")[2]) from error
+        return Probed(worker)
 
     def add(
         self, contender: str, command: Sequence[str], probe: Probed, texts: Sequence[str], load_s: float
@@ -120,16 +108,11 @@ class Crew:
             ContenderFailed: It cannot be loaded or cannot answer.
         """
         before, begun = probe.used_mb(), time.perf_counter()
-        worker = self._start(command, Limits(load_s, CALL_S))
+        worker = self.begin(command, Limits(load_s, CALL_S))
+        self.ready(worker)
         loaded = time.perf_counter() - begun
         worker.labels(texts)
         versions = worker.ask(0, do="versions")["versions"]
         used = probe.used_mb() - before
         self._workers[contender] = worker
         return Started(loaded, max(0.0, used), versions)
-
-    def _start(self, command: Sequence[str], limits: Limits) -> Worker:
-        worker = self._stack.enter_context(start(command, self._threads, limits))
-        worker.wait()
-        worker.pause()
-        return worker

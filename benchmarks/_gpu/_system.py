@@ -2,13 +2,13 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks._contenders import Device, System
+from benchmarks._contenders import BaseContender, Device, System
 from benchmarks._errors import BenchmarkError
 
 ROWS = 64
@@ -77,26 +77,16 @@ class GpuSystem(System):
         raise NotImplementedError(f"{type(self).__name__} has no engine of its own for {len(texts)} texts")
 
 
-@dataclass(frozen=True, slots=True)
-class GpuContender:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuContender(BaseContender):
     """One system under test: a line of the registry.
 
     Attributes:
-        name: What tables and files call it.
-        description: What it is and how it is run, in one line.
-        system: Its class, as `module:Class` within this package; imported in the contender's own process only.
-        arithmetic: What its matrix products are computed in.
         reads: What must be there, as `GpuModels.find` takes it.
-        options: Keyword arguments of the class.
         ours: Whether it is setfuse's.
         engine: Whether its engine is timed alone, too.
     """
 
-    name: str
-    description: str
-    system: str
-    arithmetic: str
     reads: tuple[str, ...]
-    options: dict[str, str] = field(default_factory=dict)
     ours: bool = False
     engine: bool = True

@@ -10,15 +10,14 @@ the others.
 """
 
 import argparse
-import importlib
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from benchmarks._contenders import Device
-from benchmarks._worker import ANSWERS, serve
+from benchmarks._process import serve_command
+from benchmarks._worker import ANSWERS, serve, timed
 
 from ._registry import GPU_CONTENDERS
 from ._system import GpuModels, GpuSystem
@@ -28,10 +27,8 @@ _TOLD = ("setfuse", "onnxruntime", "torch", "transformers", "sentence_transforme
 
 def command(python: str, contender: str, models: GpuModels, threads: int, device: Device) -> list[str]:
     """Give the command line that serves one of `GPU_CONTENDERS`."""
-    paths = {"--bundle": models.bundle, "--inputs": models.inputs, "--checkpoint": models.checkpoint}
-    given = [part for name, path in paths.items() if path is not None for part in (name, str(path.resolve()))]
-    settings = ["--threads", str(threads), "--device", str(device)]
-    return [python, "-m", "benchmarks._gpu._worker", contender, *given, *settings]
+    paths = {"bundle": models.bundle, "inputs": models.inputs, "checkpoint": models.checkpoint}
+    return [*serve_command(python, "benchmarks._gpu._worker", contender, paths, threads), "--device", str(device)]
 
 
 def main() -> None:
@@ -46,14 +43,8 @@ def main() -> None:
     options = parser.parse_args()
     contender = GPU_CONTENDERS[options.contender]
     models = GpuModels(options.bundle, options.inputs, options.checkpoint)
-
-    def load() -> GpuSystem:
-        module, name = contender.system.split(":")
-        system = getattr(importlib.import_module(f"benchmarks._gpu.{module}"), name)
-        loaded: GpuSystem = system(models, options.threads, options.device, **contender.options)
-        return loaded
-
-    serve_gpu(load, options.threads)
+    given = (models, options.threads, options.device)
+    serve_gpu(lambda: contender.load("benchmarks._gpu", *given), options.threads)
 
 
 def serve_gpu(load: Callable[[], GpuSystem], threads: int) -> None:
@@ -74,15 +65,7 @@ def _surviving(answer: Callable[..., dict[str, Any]]) -> Callable[..., dict[str,
 
 
 def _engine(system: GpuSystem, texts: list[str], seconds: float, calls: int) -> dict[str, Any]:
-    call = system.engine(texts)
-    call()  # whoever was stopped until now finds the caches cold
-    times: list[float] = []
-    end = time.perf_counter() + seconds
-    while len(times) < calls or time.perf_counter() < end:
-        start = time.perf_counter()
-        call()
-        times.append((time.perf_counter() - start) * 1e3)
-    return {"ms": times}
+    return {"ms": timed(system.engine(texts), seconds, calls)}
 
 
 def _versions(_system: GpuSystem) -> dict[str, Any]:

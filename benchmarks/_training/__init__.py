@@ -2,9 +2,9 @@
 
 from ._card import Card, CardFigures, StepwiseFigures, read_card
 from ._compare import Against, Stepwise, compare_runs, compare_steps
-from ._processes import Order, Who, run_training
-from ._run import TrainingRun
-from ._table import training_table
+from ._processes import run_training
+from ._run import Order, TrainingRun, Who
+from ._table import losses_table, training_table
 
 __all__ = [
     "Against",
@@ -17,6 +17,7 @@ __all__ = [
     "Who",
     "compare_runs",
     "compare_steps",
+    "losses_table",
     "read_card",
     "run_training",
     "training_table",

@@ -24,11 +24,6 @@ class CardFigures:
     accuracy: float
     texts: int
 
-    @property
-    def right(self) -> int:
-        """Test texts that are labelled right."""
-        return round(self.accuracy * self.texts)
-
 
 @dataclass(frozen=True, slots=True)
 class StepwiseFigures:
@@ -38,11 +33,13 @@ class StepwiseFigures:
         steps: Lists of `loss`, `grad_norm` and `learning_rate`, one number a step.
         probabilities: Of the first test texts.
         right: Test texts that are labelled right.
+        texts: How many these are.
     """
 
     steps: dict[str, list[float]]
     probabilities: list[list[float]]
     right: int
+    texts: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +71,10 @@ class Card:
             BenchmarkError: `golden_no_dropout.json` cannot be read.
         """
         path = self.folder / "golden_no_dropout.json"
-        names = ("loss", "grad_norm", "learning_rate", "sst2_test_first_ten_probabilities", "sst2_test_correct")
-        loss, norm, rate, probabilities, right = _values(path, names)
-        return StepwiseFigures({"loss": loss, "grad_norm": norm, "learning_rate": rate}, probabilities, right)
+        names = ("loss", "grad_norm", "learning_rate")
+        of_texts = ("sst2_test_first_ten_probabilities", "sst2_test_correct", "sst2_test_total")
+        loss, norm, rate, probabilities, right, texts = _values(path, (*names, *of_texts))
+        return StepwiseFigures({"loss": loss, "grad_norm": norm, "learning_rate": rate}, probabilities, right, texts)
 
 
 def read_card(folder: Path) -> Card:
@@ -87,7 +85,9 @@ def read_card(folder: Path) -> Card:
     """
     card = Card(folder)
     if not card.train.is_file():
-        raise BenchmarkError(f"{card.train}: expected the card's labelled rows, found no such file; pass --card")
+        raise BenchmarkError(
+            f"{card.train}: expected the card's labelled rows, found no such file; pass --card, or set SETFUSE_SHARED"
+        )
     return card
 
 

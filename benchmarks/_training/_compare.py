@@ -49,7 +49,16 @@ def compare_runs(ours: Sequence[TrainingRun], theirs: Sequence[TrainingRun]) -> 
     Args:
         ours: One a round.
         theirs: As many.
+
+    Raises:
+        BenchmarkError: They ran in different versions of torch.
     """
+    versions = {run.versions["torch"] for run in (*ours, *theirs)}
+    if len(versions) > 1:
+        raise BenchmarkError(
+            f"expected one version of torch, got {' and '.join(sorted(versions))}: the ratio would be torch's as well; "
+            "install here the one that benchmarks/_environments.py pins"
+        )
     rounds = list(zip(ours, theirs, strict=True))
     return Against(
         tuple(their.seconds / our.seconds for our, their in rounds),

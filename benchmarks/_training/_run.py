@@ -1,7 +1,8 @@
-"""What one training gives. Read in SetFit's environment too: the standard library alone."""
+"""What a training is told, and what it gives. Read in SetFit's environment too: the standard library alone."""
 
 import json
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,38 @@ The card states the loss of step 1, and the mean of the steps from there to this
 
 PROBABILITIES = 10
 """Texts whose probabilities are kept."""
+
+
+class Who(StrEnum):
+    """Whose training."""
+
+    SETFUSE = "setfuse"
+    SETFIT = "setfit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to train.
+
+    Attributes:
+        train: The card's rows, JSON lines.
+        texts: The card's test texts, JSON lines.
+        base: The base model's folder.
+        out: Where the checkpoint goes; SetFit writes none.
+        seed: Of the batches' order and of dropout.
+        threads: Of torch.
+        each_step: Log each step.
+        both_sides: Embed both sides of every pair apart, as SetFit always does.
+    """
+
+    train: Path
+    texts: Path
+    base: Path
+    out: Path
+    seed: int
+    threads: int
+    each_step: bool = False
+    both_sides: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from functools import partial
 from typing import Any
 
 import pytest
+from sentence_transformers.sentence_transformer import losses
 from transformers import SchedulerType
 
 from setfuse.runtime import UsageError
 from setfuse.train import TrainingArguments
+from setfuse.train._losses import SupConLoss
 from setfuse.train._ranges import RANGES, SCHEDULERS
 
 OURS = {
@@ -155,16 +158,31 @@ def test_a_value_out_of_range_is_refused_by_name(name: str, value: object) -> No
 BEST: dict[str, Any] = {"load_best_model_at_end": True}
 
 
+class OnLabels(losses.BatchHardTripletLoss):
+    """A loss of a user's on texts and their labels."""
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"bf16": True, "use_amp": True}, "^bf16 and use_amp: expected one of them"),
-        ({"margin": 0.5}, "^margin: expected with one of BatchAllTripletLoss.*, got it with CosineSimilarityLoss"),
+        ({"margin": 0.5}, "^margin: expected it only with BatchAllTripletLoss.*, got it with CosineSimilarityLoss"),
+        ({"margin": 0.5, "loss": losses.ContrastiveLoss}, "^margin: .*got it with ContrastiveLoss; .*loss_kwargs"),
+        ({"margin": 0.5, "loss": dict}, "^margin: .*got it with dict"),
+        ({"loss": "BatchAllTriplet", "loss_kwargs": {"margin": 1}}, "other than margin, which has its own field"),
+        ({"loss": dict, "distinct_batches": False}, "^distinct_batches: expected True with dict, which embeds by it"),
         ({"margin": 0.5, "loss": "SupCon"}, "^margin: "),
         ({"margin": 0.5, "loss": "BatchHardSoftMarginTripletLoss"}, "^margin: "),
-        ({"distance_metric": "euclidean_distance"}, "^distance_metric: expected with one of"),
+        ({"distance_metric": "euclidean_distance"}, "^distance_metric: expected it only with"),
+        ({"distance_metric": max}, "^distance_metric: expected it only with"),
         ({"sampling_strategy": "unique", "loss": "SupConLoss"}, "^sampling_strategy: expected with a loss on pairs"),
         ({"num_iterations": 2, "loss": "SupCon"}, "^num_iterations: expected with a loss on pairs, got it with SupCon"),
+        ({"num_iterations": 2, "loss": losses.BatchAllTripletLoss}, "^num_iterations: .*, got it with BatchAllTriplet"),
+        (
+            {"num_iterations": 2, "loss": OnLabels},
+            "^num_iterations: expected with a loss on pairs, got it with OnLabel",
+        ),
+        ({"num_iterations": 2, "loss": partial(OnLabels, margin=1)}, "^num_iterations: .*, got it with OnLabels"),
         ({"pair_seed": None, "loss": "BatchAllTripletLoss"}, "^pair_seed: expected with a loss on pairs"),
         ({"self_pairs": False, "loss": "BatchAllTripletLoss"}, "^self_pairs: expected with a loss on pairs"),
         ({"distinct_batches": False, "loss": "BatchAllTripletLoss"}, "^distinct_batches: expected with a loss on pair"),
@@ -186,7 +204,8 @@ def test_arguments_that_contradict_each_other_are_refused(given: dict[str, Any],
         {"margin": 0.5, "loss": "BatchHardTriplet"},
         {"distance_metric": "euclidean_distance", "loss": "BatchHardSoftMarginTripletLoss"},
         {"distance_metric": max, "loss": "BatchSemiHardTripletLoss"},
-        {"distance_metric": max},  # a function is compared with the loss when that is made
+        {"distance_metric": losses.BatchHardTripletLossDistanceFunction.cosine_distance},  # SetFit's default
+        {"margin": 0.5, "loss": losses.BatchAllTripletLoss},
         {"loss": dict, "loss_kwargs": {"scale": 20}},
         BEST | {"eval_steps": 20, "save_steps": 60},
         BEST | {"eval_strategy": "epoch", "save_strategy": "epoch"},
@@ -194,6 +213,20 @@ def test_arguments_that_contradict_each_other_are_refused(given: dict[str, Any],
 )
 def test_arguments_that_agree_are_taken(given: dict[str, Any]) -> None:
     json.dumps(TrainingArguments(**given).to_json())
+
+
+@pytest.mark.parametrize(
+    ("loss", "name"),
+    [
+        ("CoSENT", "CoSENTLoss"),
+        (losses.BatchAllTripletLoss, "BatchAllTripletLoss"),
+        (SupConLoss, "SupConLoss"),
+        (OnLabels, OnLabels),
+        (losses.MultipleNegativesRankingLoss, losses.MultipleNegativesRankingLoss),
+    ],
+)
+def test_a_loss_that_has_a_name_is_called_by_it(loss: Any, name: Any) -> None:
+    assert TrainingArguments(loss=loss).loss == name
 
 
 def test_what_json_does_not_know_is_written_by_its_name() -> None:

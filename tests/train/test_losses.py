@@ -9,9 +9,8 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer import losses
 
 from setfuse.runtime import UsageError
+from setfuse.train._loss_names import DISTANCE_LOSSES, PAIR_LOSSES
 from setfuse.train._losses import (
-    LABEL_LOSSES,
-    PAIR_LOSSES,
     Objective,
     OwnLoss,
     SupConLoss,
@@ -24,7 +23,6 @@ DISTINCT = [text for text in TEXTS if text]
 LABELS = torch.tensor([0, 1, 2, 0, 1, 2, 0, 1, 2, 0, 1])
 SIDES = torch.tensor([[0, 3], [0, 1], [4, 4], [2, 7], [5, 8], [10, 3], [9, 0], [1, 2], [6, 9], [3, 0], [8, 10]])
 SAME = (LABELS[SIDES[:, 0]] == LABELS[SIDES[:, 1]]).float()
-TRIPLETS = [name for name in LABEL_LOSSES if name != "SupConLoss"]
 
 
 @pytest.fixture
@@ -66,7 +64,7 @@ def assert_same_step(body: SentenceTransformer, ours: torch.Tensor, theirs: torc
 def test_a_pair_loss_on_distinct_texts_is_the_loss_that_embeds_both_sides(body: SentenceTransformer, name: str) -> None:
     objective = make_objective(name)
     assert isinstance(objective, Objective)
-    assert (objective.name, objective.needs_pairs, objective.label_grouped) == (name, True, False)
+    assert (objective.name, objective.on_labels) == (name, False)
 
     ours = objective.loss(embed(body, DISTINCT), (SIDES, SAME))
 
@@ -75,12 +73,12 @@ def test_a_pair_loss_on_distinct_texts_is_the_loss_that_embeds_both_sides(body: 
 
 
 @pytest.mark.parametrize("distance", ["cosine_distance", "euclidean_distance"])
-@pytest.mark.parametrize("name", TRIPLETS)
+@pytest.mark.parametrize("name", DISTANCE_LOSSES)
 def test_a_triplet_loss_is_sentence_transformers(body: SentenceTransformer, name: str, distance: str) -> None:
     has_margin = name != "BatchHardSoftMarginTripletLoss"
     objective = make_objective(name, distance_metric=distance, **({"margin": 0.7} if has_margin else {}))
     assert isinstance(objective, Objective)
-    assert (objective.needs_pairs, objective.label_grouped) == (False, True)
+    assert objective.on_labels
 
     ours = objective.loss(embed(body, DISTINCT), LABELS)
 
@@ -90,7 +88,7 @@ def test_a_triplet_loss_is_sentence_transformers(body: SentenceTransformer, name
     assert_same_step(body, ours, theirs([body.preprocess(DISTINCT)], LABELS))
 
 
-@pytest.mark.parametrize("name", TRIPLETS)
+@pytest.mark.parametrize("name", DISTANCE_LOSSES)
 def test_the_triplet_losses_defaults_are_setfits(body: SentenceTransformer, name: str) -> None:
     embeddings = embed(body, DISTINCT).detach()
     settings = {} if name == "BatchHardSoftMarginTripletLoss" else {"margin": 0.25}
@@ -122,7 +120,7 @@ def supervised_contrastive(embeddings: torch.Tensor, labels: list[int], temperat
 def test_supcon_is_the_papers(body: SentenceTransformer, labels: list[int], temperature: float) -> None:
     objective = make_objective("SupCon", loss_kwargs={"temperature": temperature, "base_temperature": temperature})
     assert isinstance(objective, Objective)
-    assert (objective.needs_pairs, objective.label_grouped) == (False, True)
+    assert objective.on_labels
 
     ours = objective.loss(embed(body, DISTINCT), torch.tensor(labels))
 
@@ -193,7 +191,7 @@ class Scaled(torch.nn.Module):
 def test_a_users_own_loss_embeds_both_sides(body: SentenceTransformer, wrapped: bool) -> None:
     own = make_objective(partial(Scaled, power=3.0)) if wrapped else make_objective(Scaled, loss_kwargs={"power": 3.0})
     assert isinstance(own, OwnLoss)
-    assert (own.needs_pairs, own.label_grouped) == (True, False)
+    assert not own.on_labels
 
     module = own.on(body)
     columns = [[DISTINCT[row] for row in SIDES[:, side]] for side in (0, 1)]
@@ -205,13 +203,14 @@ def test_a_users_own_loss_embeds_both_sides(body: SentenceTransformer, wrapped: 
     assert {id(module.bias)} == {id(p) for p in module.parameters()} - {id(p) for p in body.parameters()}
 
 
-def test_a_loss_made_from_one_on_labels_is_one_on_labels(body: SentenceTransformer) -> None:
+@pytest.mark.parametrize("wrapped", [False, True], ids=["class and arguments", "partial"])
+def test_a_loss_made_from_one_on_labels_is_one_on_labels(body: SentenceTransformer, wrapped: bool) -> None:
     class Mine(losses.BatchHardTripletLoss):
         """Changes nothing."""
 
-    own = make_objective(Mine, loss_kwargs={"margin": 0.7})
+    own = make_objective(partial(Mine, margin=0.7)) if wrapped else make_objective(Mine, loss_kwargs={"margin": 0.7})
     assert isinstance(own, OwnLoss)
-    assert (own.needs_pairs, own.label_grouped) == (False, True)
+    assert own.on_labels
 
     ours = loss_of_texts(own.on(body), body, [DISTINCT], LABELS)
 
@@ -233,22 +232,9 @@ def test_another_of_sentence_transformers_losses_embeds_by_itself(body: Sentence
 @pytest.mark.parametrize(
     ("loss", "settings", "message"),
     [
-        ("Triplet", {}, r"loss: expected one of CosineSimilarityLoss, .*SupConLoss, or a class, got 'Triplet'"),
-        (3, {}, "loss: expected a name or a class, got 3"),
         (SupConLoss(), {}, "loss: expected the class, got a loss that is made already; pass SupConLoss"),
-        (
-            "CosineSimilarity",
-            {"margin": 0.3},
-            r"margin: expected it only with BatchAllTripletLoss, .* CosineSimilarity",
-        ),
-        (losses.ContrastiveLoss, {"margin": 0.3}, r"margin: .*got it with ContrastiveLoss; .*loss_kwargs"),
-        ("BatchHardSoftMarginTripletLoss", {"margin": 1.0}, "margin: .*got it with BatchHardSoftMarginTripletLoss"),
-        ("SupCon", {"distance_metric": "euclidean_distance"}, r"distance_metric: .*got it with SupConLoss"),
-        (Scaled, {"margin": 0.3}, "margin: .*got it with Scaled"),
-        ("BatchAllTriplet", {"distance_metric": "manhattan"}, r"distance_metric: expected cosine_.*got 'manhattan'"),
         ("CoSENT", {"loss_kwargs": {"scales": 1}}, r"arguments of CoSENTLoss \(scale, similarity_fct\), .*'scales'"),
         (Scaled, {"loss_kwargs": {"exponent": 1}}, r"arguments of Scaled \(power\), got others: .*'exponent'"),
-        ("BatchAllTriplet", {"loss_kwargs": {"margin": 1}}, "other than margin, which has its own field"),
     ],
 )
 def test_what_contradicts_itself_is_refused(loss: Any, settings: dict[str, Any], message: str) -> None:

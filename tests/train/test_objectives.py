@@ -1,5 +1,6 @@
 """Every argument of the loss and of the pairs, as it takes effect in a run."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import CoSENTLoss, CosineSimilarityLoss
+from sentence_transformers.sentence_transformer.losses import BatchAllTripletLoss, CoSENTLoss, CosineSimilarityLoss
 from sklearn.linear_model import LogisticRegression
 
-from setfuse.runtime import DatasetError, Row, UsageError
-from setfuse.train import TrainingArguments, TrainingResult, train
-from setfuse.train._losses import LABEL_LOSSES, PAIR_LOSSES
-from setfuse.train._ranges import LABEL_LOSSES as LABEL_LOSS_NAMES
-from setfuse.train._ranges import PAIR_LOSSES as PAIR_LOSS_NAMES
+from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
+from setfuse.train import TrainingArguments, TrainingResult, _train, train
+from setfuse.train._loss_names import LABEL_LOSSES, LOSSES
 from tests.train.recording import AtStep
 
 ROWS = [Row(f"{word} parcel {number}", word) for word in ("late", "refund", "best") for number in range(4)]
@@ -26,12 +25,7 @@ def run(base: Path, out: str = "out", rows: Any = ROWS, eval_rows: Any = None, *
     return train(rows, base=base, out=out, args=TrainingArguments(**QUICK | given), eval_rows=eval_rows, overwrite=True)
 
 
-def test_the_arguments_know_the_losses_by_their_names() -> None:
-    assert set(PAIR_LOSS_NAMES) == set(PAIR_LOSSES)
-    assert set(LABEL_LOSS_NAMES) == set(LABEL_LOSSES)
-
-
-@pytest.mark.parametrize("loss", [*PAIR_LOSS_NAMES, *LABEL_LOSS_NAMES])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_trains_and_is_evaluated(base_without_dropout: Path, loss: str) -> None:
     result = run(base_without_dropout, loss=loss, eval_steps=1, eval_rows=ROWS)
 
@@ -39,7 +33,7 @@ def test_every_loss_trains_and_is_evaluated(base_without_dropout: Path, loss: st
     assert len(result.losses) == 3
     assert np.isfinite([*result.losses, *values]).all()
     assert len(set(values)) == 3
-    assert result.pairs == (len(ROWS) if loss in LABEL_LOSS_NAMES else 3 * 16)
+    assert result.pairs == (len(ROWS) if loss in LABEL_LOSSES else 3 * 16)
 
 
 def test_a_class_means_the_loss_of_its_name(base_without_dropout: Path) -> None:
@@ -135,11 +129,41 @@ def test_batches_of_a_loss_on_labels_hold_several_texts_of_a_label(base_without_
     assert OnLabels.seen[:3] != OnLabels.seen[3:6]
 
 
-def test_a_label_with_one_text_is_refused_by_a_loss_that_compares_texts_of_a_label() -> None:
+class OnLabels(BatchAllTripletLoss):
+    """A loss of the caller's own, on texts and their labels."""
+
+
+ON_LABELS = pytest.mark.parametrize(
+    "loss", ["BatchAllTriplet", BatchAllTripletLoss, OnLabels, partial(OnLabels, margin=1)]
+)
+
+
+@ON_LABELS
+def test_a_label_with_one_text_is_refused_by_a_loss_that_compares_texts_of_a_label(loss: Any) -> None:
     rows = [*ROWS, Row("once upon a time", "rare")]
 
-    with pytest.raises(DatasetError, match=r"BatchAllTripletLoss: .*found one row of 'rare'"):
-        run(Path("no-base-is-looked-for"), rows=rows, loss="BatchAllTriplet")
+    with pytest.raises(DatasetError, match=r"(BatchAllTripletLoss|OnLabels): .*found one row of 'rare'"):
+        run(Path("no-base-is-looked-for"), rows=rows, loss=loss)
+
+
+@ON_LABELS
+def test_batches_that_cannot_hold_two_texts_of_each_label_are_refused(loss: Any) -> None:
+    with pytest.raises(UsageError, match=r"^batch_size: expected an even number of at least 4 with .*, got 5"):
+        run(Path("no-base-is-looked-for"), loss=loss, batch_size=5)
+
+
+@ON_LABELS
+def test_a_loss_on_labels_refuses_lists_of_them(loss: Any) -> None:
+    rows = [MultiLabelRow(row.text, (row.label,)) for row in ROWS]
+
+    with pytest.raises(DatasetError, match="expected one label a text, found rows with several"):
+        run(Path("no-base-is-looked-for"), rows=rows, loss=loss)
+
+
+def test_no_pairs_are_drawn_for_a_loss_on_labels(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_train, "draw_training_pairs", None)
+
+    assert run(tiny_base, loss="BatchAllTriplet").pairs == len(ROWS)
 
 
 def test_a_label_with_one_text_is_worth_a_warning(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:

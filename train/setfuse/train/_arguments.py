@@ -6,24 +6,17 @@ from typing import Any, TypeVar
 
 from setfuse.runtime import UsageError
 
-from ._ranges import (
-    DISTANCE_LOSSES,
+from ._loss_names import (
+    DEFAULT_DISTANCE,
+    DEFAULT_MARGIN,
     DISTANCE_METRICS,
-    EMBEDDING_LOSS,
-    LABEL_LOSSES,
-    MARGIN_LOSSES,
-    PAIR_LOSSES,
-    RANGES,
-    SCHEDULERS,
-    Interval,
-    SamplingStrategy,
-    full_name,
+    LOSSES,
+    check_loss_arguments,
+    known_name,
 )
+from ._ranges import EMBEDDING_LOSS, RANGES, SCHEDULERS, Interval, SamplingStrategy
 
 _Value = TypeVar("_Value")
-
-_OF_PAIRS = ("sampling_strategy", "num_iterations", "pair_seed", "self_pairs", "distinct_batches")
-"""Arguments that a loss on labels has no use for."""
 
 
 def _help(text: str) -> dict[str, str]:
@@ -59,7 +52,8 @@ class TrainingArguments:
         body_learning_rate: Highest learning rate of the body in the contrastive phase; in training a differentiable
             head with `end_to_end`.
         head_learning_rate: Of a differentiable head.
-        loss: Name of a loss, `CosineSimilarityLoss` or `CosineSimilarity` for short, or a loss class.
+        loss: Name of a loss, `CosineSimilarityLoss` or `CosineSimilarity` for short, or a loss class; the class
+            of one that has a name here becomes its name.
         loss_kwargs: Further arguments of the loss's constructor, by name.
         distance_metric: Of triplet losses: `cosine_distance`, `euclidean_distance`, or a function of embeddings
             (texts, dim) that gives the distances (texts, texts).
@@ -118,16 +112,14 @@ class TrainingArguments:
         default=(2e-5, 1e-5), metadata=_help("highest learning rate of the body")
     )
     head_learning_rate: float = field(default=1e-2, metadata=_help("learning rate of a differentiable head"))
-    loss: str | type = field(
-        default="CosineSimilarityLoss", metadata=_choice("contrastive loss", (*PAIR_LOSSES, *LABEL_LOSSES))
-    )
+    loss: str | type = field(default="CosineSimilarityLoss", metadata=_choice("contrastive loss", LOSSES))
     loss_kwargs: Mapping[str, Any] | None = field(
         default=None, metadata=_help("further arguments of the loss, a JSON object")
     )
     distance_metric: str | Callable[..., Any] = field(
-        default="cosine_distance", metadata=_choice("distance of triplet losses", DISTANCE_METRICS)
+        default=DEFAULT_DISTANCE, metadata=_choice("distance of triplet losses", DISTANCE_METRICS)
     )
-    margin: float = field(default=0.25, metadata=_help("margin of triplet losses"))
+    margin: float = field(default=DEFAULT_MARGIN, metadata=_help("margin of triplet losses"))
     end_to_end: bool = field(default=False, metadata=_help("train the body together with a differentiable head"))
     use_amp: bool = field(default=False, metadata=_help("float16 arithmetic where it is safe, on a GPU"))
     warmup_proportion: float = field(default=0.1, metadata=_help("share of the steps in which the rate rises"))
@@ -176,30 +168,18 @@ class TrainingArguments:
         for name, (holds, expected) in RANGES.items():
             value = getattr(self, name)
             _expect(holds(value), name, expected, value)
+        if (known := known_name(self.loss)) is not None:
+            object.__setattr__(self, "loss", known)
         if self.eval_steps is not None and self.eval_strategy == Interval.NO:
             object.__setattr__(self, "eval_strategy", Interval.STEPS.value)  # SetFit's reading
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
         _agree(not (self.bf16 and self.use_amp), "bf16 and use_amp: expected one of them, got both; leave one out")
-        margin, metric = (_default(name) for name in ("margin", "distance_metric"))
-        if isinstance(self.loss, str):
-            _agree(
-                self.margin == margin or full_name(self.loss) in MARGIN_LOSSES,
-                f"margin: expected with one of {', '.join(MARGIN_LOSSES)}, got it with {self.loss}; leave it out",
-            )
-            _agree(
-                callable(self.distance_metric)
-                or self.distance_metric == metric
-                or full_name(self.loss) in DISTANCE_LOSSES,
-                f"distance_metric: expected with one of {', '.join(DISTANCE_LOSSES)}, got it with {self.loss}; "
-                "leave it out",
-            )
-            for name in _OF_PAIRS if full_name(self.loss) in LABEL_LOSSES else ():
-                _agree(
-                    getattr(self, name) == _default(name),
-                    f"{name}: expected with a loss on pairs, got it with {self.loss}; leave it out",
-                )
+        changed = {name: value for name, default in _DEFAULTS.items() if (value := getattr(self, name)) != default}
+        if getattr(self.distance_metric, "__name__", None) == DEFAULT_DISTANCE:
+            del changed["distance_metric"]  # SetFit's default is the function of that name
+        check_loss_arguments(self.loss, changed)
         if not self.load_best_model_at_end:
             return
         _agree(
@@ -269,10 +249,6 @@ def _last(value: _Value | tuple[_Value, _Value]) -> _Value:
     return value[1] if isinstance(value, tuple | list) else value
 
 
-def _default(name: str) -> Any:
-    return next(item.default for item in fields(TrainingArguments) if item.name == name)
-
-
 def _named(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): _named(inner) for name, inner in value.items()}
@@ -281,6 +257,9 @@ def _named(value: Any) -> Any:
     if isinstance(value, Sequence):
         return type(value)(_named(inner) for inner in value)  # type: ignore[call-arg] # a list or a tuple
     return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+
+
+_DEFAULTS = {item.name: item.default for item in fields(TrainingArguments)}
 
 
 def _expect(holds: bool, name: str, expected: str, got: object) -> None:

@@ -15,8 +15,9 @@ from ._data_checks import SHOWN, Rows, contradictions, label_values, labels_of
 from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
 from ._label_batches import check_label_batches
 from ._labelled_rows import AnyLabelledRows
+from ._loss_names import is_on_labels, said_name
 from ._metrics import METRICS, SINGLE_LABEL_ONLY, MetricOf
-from ._ranges import EMBEDDING_LOSS, LABEL_LOSSES, full_name
+from ._ranges import EMBEDDING_LOSS
 
 logger = logging.getLogger("setfuse.train")
 
@@ -38,8 +39,8 @@ def check_rows(rows: AnyLabelledRows, held_out: Rows, args: TrainingArguments) -
     if len(counts) < 2:  # noqa: PLR2004 - one label leaves nothing to tell apart
         found = f"only {next(iter(counts))!r}" if counts else "none"
         raise DatasetError(f"{rows[0].origin}: expected rows of at least two labels, found {found} in {len(rows)} rows")
-    if isinstance(args.loss, str) and full_name(args.loss) in LABEL_LOSSES:
-        check_label_batches(label_values(rows), args.embedding_batch_size, full_name(args.loss))
+    if is_on_labels(args.loss):
+        check_label_batches(label_values(rows), args.embedding_batch_size, said_name(args.loss))
     alone = [(row, label) for row in rows for label in labels_of(row) if counts[label] == 1]
     for row, label in alone[:SHOWN]:
         logger.warning("%s: the label %r has this text only; correct it if it is misspelt", row.origin, label)

@@ -8,8 +8,6 @@ import numpy as np
 import torch
 from sentence_transformers import SentenceTransformer
 
-from setfuse.runtime import UsageError
-
 from ._arguments import TrainingArguments
 from ._batches import (
     Batch,
@@ -33,13 +31,11 @@ class Contrast(Protocol):
     Attributes:
         data: The texts and their labels.
         pairs: Of indices into `data`; None for a loss on labels.
-        label_grouped: Whether a batch must hold several texts of a label.
         trained: The module whose parameters the loss depends on.
     """
 
     data: LabelledTexts
     pairs: Pairs | None
-    label_grouped: bool
     trained: torch.nn.Module
 
     def batch(self, indices: Indices) -> Batch | TextBatch:
@@ -77,7 +73,6 @@ class OnEmbeddings:
     ) -> None:
         self.data = data
         self.pairs = pairs
-        self.label_grouped = objective.label_grouped
         self.trained: torch.nn.Module = body
         self._body = body
         self._objective = objective
@@ -114,21 +109,13 @@ class OnTexts:
         data: The texts and their labels.
         pairs: Of indices into `data`; None for a loss on labels.
         module: The loss; its own parameters are trained with the body's.
-        label_grouped: As in `Contrast`.
     """
 
     def __init__(
-        self,
-        body: SentenceTransformer,
-        data: LabelledTexts,
-        pairs: Pairs | None,
-        module: torch.nn.Module,
-        *,
-        label_grouped: bool,
+        self, body: SentenceTransformer, data: LabelledTexts, pairs: Pairs | None, module: torch.nn.Module
     ) -> None:
         self.data = data
         self.pairs = pairs
-        self.label_grouped = label_grouped
         self.trained = module
         self._body = body
 
@@ -149,32 +136,32 @@ class OnTexts:
 
     def with_data(self, data: LabelledTexts, pairs: Pairs | None) -> "OnTexts":
         """See `Contrast`."""
-        return OnTexts(self._body, data, pairs, self.trained, label_grouped=self.label_grouped)
+        return OnTexts(self._body, data, pairs, self.trained)
 
 
 def make_contrast(
-    body: SentenceTransformer, data: LabelledTexts, pairs: Pairs, objective: Objective | OwnLoss, *, distinct: bool
+    body: SentenceTransformer,
+    data: LabelledTexts,
+    pairs: Pairs | None,
+    objective: Objective | OwnLoss,
+    *,
+    distinct: bool,
 ) -> Contrast:
     """Bring texts, pairs and a loss together.
 
     Args:
         body: Embeds.
         data: The texts and their labels.
-        pairs: Of indices into `data`, for a loss that needs them.
+        pairs: Of indices into `data`; None for a loss on labels.
         objective: The loss.
-        distinct: Whether to embed each distinct text of a batch once.
+        distinct: Whether to embed each distinct text of a batch once; an own loss embeds by itself.
 
     Raises:
-        UsageError: The loss is no torch module, or embeds by itself and is told how to.
+        UsageError: The loss is no torch module.
     """
-    taken = pairs if objective.needs_pairs else None
     if isinstance(objective, OwnLoss):
-        if not distinct:
-            raise UsageError(
-                f"distinct_batches: expected True with {objective.name}, which embeds by itself, got False"
-            )
-        return OnTexts(body, data, taken, objective.on(body), label_grouped=objective.label_grouped)
-    return OnEmbeddings(body, data, taken, objective, distinct=distinct)
+        return OnTexts(body, data, pairs, objective.on(body))
+    return OnEmbeddings(body, data, pairs, objective, distinct=distinct)
 
 
 def items(contrast: Contrast) -> int:
@@ -185,14 +172,14 @@ def items(contrast: Contrast) -> int:
 def training_order(contrast: Contrast, args: TrainingArguments) -> Iterable[list[int]]:
     """Give the batches of an epoch, as a torch data loader takes them: SetFit's order."""
     size, seed, number = args.embedding_batch_size, args.seed, items(contrast)
-    if contrast.label_grouped:
+    if contrast.pairs is None:
         return make_label_batches(contrast.data.numbers.tolist(), size, seed)
-    return Order(lambda epoch: batches(number, size, 1, seed + epoch), math.ceil(number / size))
+    return Order(lambda epoch: batches(number, size, seed + epoch), math.ceil(number / size))
 
 
 def held_out_order(contrast: Contrast, args: TrainingArguments) -> Iterator[Indices]:
-    """Give the batches of held-out pairs or texts, in the order of the rows where the loss leaves that free."""
+    """Give the batches of held-out pairs or texts, pairs in their own order."""
     size, number = args.embedding_batch_size, items(contrast)
-    if contrast.label_grouped:
+    if contrast.pairs is None:
         return (np.array(batch) for batch in make_label_batches(contrast.data.numbers.tolist(), size, args.seed))
     return (np.arange(start, min(start + size, number)) for start in range(0, number, size))

@@ -14,7 +14,8 @@ from ._contrast import Contrast
 from ._memory import out_of_memory_told
 from ._reports import tensorboard_folder
 from ._runs import clear_output_dir, read_run
-from ._trainer import ContrastiveTrainer, Judge, Step, transformers_arguments
+from ._trainer import ContrastiveTrainer, Judge, Step
+from ._transformers_arguments import transformers_arguments
 
 
 @dataclass(frozen=True, slots=True)

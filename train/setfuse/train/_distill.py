@@ -18,9 +18,10 @@ from ._checks import check_evaluation, check_head_arguments, check_rows
 from ._data import read_single_label, read_unlabelled
 from ._head_settings import HeadSettings
 from ._labelled_rows import LabelledRows
+from ._loss_names import known_name
 from ._metrics import MetricOf
 from ._pairs import Pairs, make_pairs
-from ._ranges import SamplingStrategy, full_name
+from ._ranges import SamplingStrategy
 from ._result import TrainingResult
 from ._runs import check_output_dir, check_same_run, find_step, make_run
 from ._sources import Data
@@ -105,7 +106,7 @@ def distill(
         TrainingError: As in `train`.
     """
     args = args or TrainingArguments()
-    if not isinstance(args.loss, str) or full_name(args.loss) not in LOSSES:
+    if known_name(args.loss) not in LOSSES:
         raise UsageError(f"loss: expected one of {', '.join(LOSSES)}, which take similarities, got {args.loss!r}")
     if args.sampling_strategy != SamplingStrategy.OVERSAMPLING or not args.self_pairs:
         raise UsageError(

@@ -13,16 +13,22 @@ from sentence_transformers.sentence_transformer import losses
 from setfuse.runtime import UsageError
 
 from ._embedding import preprocess
+from ._loss_names import (
+    DEFAULT_DISTANCE,
+    DEFAULT_MARGIN,
+    DISTANCE_LOSSES,
+    MARGIN_LOSSES,
+    Loss,
+    is_on_labels,
+    known_name,
+    said_name,
+)
 
 PairBatch = tuple[torch.Tensor, torch.Tensor]
 """int64 (pairs, 2), rows of the embeddings; float32 (pairs,), 1 where the two have the same label, else 0."""
 
 DistanceMetric = Callable[[torch.Tensor], torch.Tensor]
 """From embeddings (rows, dim) to the distances of all to all, (rows, rows)."""
-
-DEFAULT_DISTANCE = "cosine_distance"
-DEFAULT_MARGIN = 0.25
-"""SetFit's; sentence-transformers' own are the Euclidean distance and 5."""
 
 
 class SupConLoss(torch.nn.Module):
@@ -65,42 +71,7 @@ class SupConLoss(torch.nn.Module):
         return -self.scale * (total[anchor] / positives[anchor]).mean()
 
 
-PAIR_LOSSES: dict[str, type[torch.nn.Module]] = {
-    loss.__name__: loss
-    for loss in (
-        losses.CosineSimilarityLoss,
-        losses.ContrastiveLoss,
-        losses.OnlineContrastiveLoss,
-        losses.CoSENTLoss,
-        losses.AnglELoss,
-    )
-}
-"""Of pairs of texts, by the names on model cards."""
-
-LABEL_LOSSES: dict[str, type[torch.nn.Module]] = {
-    loss.__name__: loss
-    for loss in (
-        losses.BatchAllTripletLoss,
-        losses.BatchHardTripletLoss,
-        losses.BatchSemiHardTripletLoss,
-        losses.BatchHardSoftMarginTripletLoss,
-        SupConLoss,
-    )
-}
-"""Of texts and their labels: they find the pairs in the batch themselves."""
-
-DISTANCE_METRICS: dict[str, DistanceMetric] = {
-    "cosine_distance": losses.BatchHardTripletLossDistanceFunction.cosine_distance,
-    "euclidean_distance": losses.BatchHardTripletLossDistanceFunction.euclidean_distance,
-    "eucledian_distance": losses.BatchHardTripletLossDistanceFunction.euclidean_distance,
-}
-"""By the names on model cards; sentence-transformers spelt one of them so for years."""
-
-_WITH_MARGIN = (losses.BatchAllTripletLoss, losses.BatchHardTripletLoss, losses.BatchSemiHardTripletLoss)
-_WITH_DISTANCE = (*_WITH_MARGIN, losses.BatchHardSoftMarginTripletLoss)
-
-_LIBRARIES = ("sentence_transformers", "setfit", "setfuse")
-"""Whose loss classes are meant by their names: SetFit's `SupConLoss` is the one above."""
+_DISTANCES = losses.BatchHardTripletLossDistanceFunction
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,14 +80,13 @@ class Objective:
 
     Attributes:
         name: Its class.
-        needs_pairs: Whether it is of pairs; else it is of texts and their labels.
-        label_grouped: Whether a batch must hold several texts of a label, of several labels.
+        on_labels: Whether it is of texts and their labels, each batch holding several texts of several labels; else it
+            is of pairs.
         module: sentence-transformers' own loss.
     """
 
     name: str
-    needs_pairs: bool
-    label_grouped: bool
+    on_labels: bool
     module: torch.nn.Module
 
     def loss(self, embeddings: torch.Tensor, batch: PairBatch | torch.Tensor) -> torch.Tensor:
@@ -124,7 +94,7 @@ class Objective:
 
         Args:
             embeddings: float (rows, dim). For pairs each row may be named any number of times.
-            batch: A `PairBatch`, or the labels of the rows, int64 (rows,), if no pairs are needed.
+            batch: A `PairBatch`; or, of a loss on labels, those of the rows, int64 (rows,).
 
         Returns:
             A scalar, with the gradient's way back to `embeddings`.
@@ -144,14 +114,12 @@ class OwnLoss:
 
     Attributes:
         name: Its class.
-        needs_pairs: As `Objective.needs_pairs`; true unless the class is made from one of `LABEL_LOSSES`.
-        label_grouped: As `Objective.label_grouped`.
+        on_labels: As `Objective.on_labels`; false unless the class is made from one of `LABEL_LOSSES`.
         make: From the body to the loss.
     """
 
     name: str
-    needs_pairs: bool
-    label_grouped: bool
+    on_labels: bool
     make: Callable[[SentenceTransformer], torch.nn.Module]
 
     def on(self, body: SentenceTransformer) -> torch.nn.Module:
@@ -193,7 +161,7 @@ def loss_of_texts(
 
 
 def make_objective(
-    loss: str | Callable[..., Any],
+    loss: Loss,
     *,
     distance_metric: str | DistanceMetric = DEFAULT_DISTANCE,
     margin: float = DEFAULT_MARGIN,
@@ -211,74 +179,34 @@ def make_objective(
             ContrastiveLoss, whose own default is not SetFit's.
 
     Raises:
-        UsageError: There is no such loss or metric, it takes no such argument, or it is given twice.
+        UsageError: It takes no such argument, or is a loss that is made already.
     """
-    kwargs = dict(loss_kwargs or {})
-    name = _name(loss)
-    known = {**PAIR_LOSSES, **LABEL_LOSSES}
-    if isinstance(loss, str) and name not in known:
-        raise UsageError(f"loss: expected one of {', '.join(known)}, or a class, got {loss!r}")
-    if not isinstance(loss, str) and not callable(loss):
-        raise UsageError(f"loss: expected a name or a class, got {loss!r:.80}")
     if isinstance(loss, torch.nn.Module):
-        raise UsageError(f"loss: expected the class, got a loss that is made already; pass {name} and loss_kwargs")
-    is_ours = isinstance(loss, str) or (inspect.isclass(loss) and loss.__module__.split(".")[0] in _LIBRARIES)
-    chosen: Any = known[name] if is_ours and name in known else loss
-    is_known = chosen in known.values()
-    on_labels = inspect.isclass(chosen) and issubclass(chosen, tuple(LABEL_LOSSES.values()))
-    settings = _triplet_settings(name, chosen if is_known else None, distance_metric, margin)
-    twice = settings.keys() & kwargs.keys()
-    if twice:
-        first = min(twice)
-        raise UsageError(f"loss_kwargs: expected arguments of {name} other than {first}, which has its own field")
-    arguments = {**settings, **kwargs}
+        raise UsageError(
+            f"loss: expected the class, got a loss that is made already; pass {said_name(loss)} and loss_kwargs"
+        )
+    name, known, on_labels = said_name(loss), known_name(loss), is_on_labels(loss)
+    chosen: Any = loss if known is None else _class_of(known)
+    arguments = dict(loss_kwargs or {})
+    if known in DISTANCE_LOSSES:
+        arguments["distance_metric"] = _distance(distance_metric)
+    if known in MARGIN_LOSSES:
+        arguments["margin"] = margin
     _check_arguments(name, chosen, arguments)
-    if not is_known:
-        return OwnLoss(name, needs_pairs=not on_labels, label_grouped=on_labels, make=partial(chosen, **arguments))
+    if known is None:
+        return OwnLoss(name, on_labels, partial(chosen, **arguments))
     # They get no body: what they are asked for here is computed from embeddings alone.
-    return Objective(name, needs_pairs=not on_labels, label_grouped=on_labels, module=chosen(None, **arguments))
+    return Objective(name, on_labels, chosen(None, **arguments))
 
 
-def _name(loss: object) -> str:
-    if isinstance(loss, str):
-        return loss if loss.endswith("Loss") else f"{loss}Loss"
-    return str(getattr(loss, "__name__", type(loss).__name__))
-
-
-def _triplet_settings(
-    name: str, loss: object, distance_metric: str | DistanceMetric, margin: float
-) -> dict[str, DistanceMetric | float]:
-    """Give the fields that the loss takes.
-
-    Raises:
-        UsageError: It does not take one whose value is not the default.
-    """
-    settings: dict[str, DistanceMetric | float] = {}
-    if loss in _WITH_DISTANCE:
-        settings["distance_metric"] = _distance(distance_metric)
-    elif distance_metric not in (DEFAULT_DISTANCE, DISTANCE_METRICS[DEFAULT_DISTANCE]):
-        raise UsageError(_not_taken("distance_metric", name, _WITH_DISTANCE))
-    if loss in _WITH_MARGIN:
-        settings["margin"] = margin
-    elif margin != DEFAULT_MARGIN:
-        raise UsageError(_not_taken("margin", name, _WITH_MARGIN))
-    return settings
-
-
-def _not_taken(field: str, name: str, takers: Sequence[type]) -> str:
-    return (
-        f"{field}: expected it only with {', '.join(taker.__name__ for taker in takers)}, got it with {name}; leave it "
-        "out, or put it into loss_kwargs if this loss has an argument of that name"
-    )
+def _class_of(name: str) -> Any:
+    return SupConLoss if name == SupConLoss.__name__ else getattr(losses, name)
 
 
 def _distance(metric: str | DistanceMetric) -> DistanceMetric:
     if not isinstance(metric, str):
         return metric
-    found = DISTANCE_METRICS.get(metric if metric.endswith("_distance") else f"{metric}_distance")
-    if found is None:
-        raise UsageError(f"distance_metric: expected cosine_distance, euclidean_distance or a function, got {metric!r}")
-    return found
+    return _DISTANCES.cosine_distance if metric == DEFAULT_DISTANCE else _DISTANCES.euclidean_distance
 
 
 def _check_arguments(name: str, loss: Any, arguments: Mapping[str, Any]) -> None:

@@ -141,25 +141,23 @@ def _numbers_wanted(
             return max(positive, negative), max(positive, negative)
 
 
-def batches(pairs: int, batch_size: int, epochs: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
-    """Give the indices of the pairs of each training step.
+def batches(pairs: int, batch_size: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """Give the indices of the pairs of each training step of an epoch.
 
     The order is that of transformers' Trainer up to `SETFIT_ORDER_PAIRS` pairs, and above a permutation that is
     computed batch by batch.
 
     Args:
         pairs: How many there are.
-        batch_size: Pairs a step; the last step of an epoch may have fewer.
-        epochs: Passes over the pairs; each has a permutation of its own, of the seed plus the epoch's number.
-        seed: The training's seed.
+        batch_size: Pairs a step; the last may have fewer.
+        seed: Of the permutation: the training's seed plus the epoch's number.
 
     Yields:
         int64 (up to batch_size,), one array a step.
     """
-    for epoch in range(epochs):
-        order = _epoch_order(pairs, seed + epoch)
-        for start in range(0, pairs, batch_size):
-            yield order(np.arange(start, min(start + batch_size, pairs)))
+    order = _epoch_order(pairs, seed)
+    for start in range(0, pairs, batch_size):
+        yield order(np.arange(start, min(start + batch_size, pairs)))
 
 
 def _epoch_order(pairs: int, seed: int) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.int64]]:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+from ._loss_names import DISTANCE_METRICS, LOSSES, full_name
+
 
 class SamplingStrategy(StrEnum):
     """How many positive and negative pairs there are; the words are SetFit's."""
@@ -22,21 +24,6 @@ class Interval(StrEnum):
     EPOCH = "epoch"
 
 
-PAIR_LOSSES = ("CosineSimilarityLoss", "ContrastiveLoss", "OnlineContrastiveLoss", "CoSENTLoss", "AnglELoss")
-"""Losses on pairs of texts, by the names of their classes in sentence-transformers."""
-
-MARGIN_LOSSES = ("BatchAllTripletLoss", "BatchHardTripletLoss", "BatchSemiHardTripletLoss")
-"""Losses on labels that take `margin`; they take `distance_metric`, too."""
-
-LABEL_LOSSES = (*MARGIN_LOSSES, "BatchHardSoftMarginTripletLoss", "SupConLoss")
-"""Losses on texts and their labels."""
-
-DISTANCE_LOSSES = (*MARGIN_LOSSES, "BatchHardSoftMarginTripletLoss")
-"""Losses that take `distance_metric`."""
-
-DISTANCE_METRICS = ("cosine_distance", "euclidean_distance", "eucledian_distance")
-"""By the names on model cards; sentence-transformers spelt one of them so for years."""
-
 SCHEDULERS = (
     "linear",
     "cosine",
@@ -50,11 +37,6 @@ SCHEDULERS = (
 
 EMBEDDING_LOSS = "embedding_loss"
 """The name under which the contrastive loss is logged, SetFit's."""
-
-
-def full_name(loss: str) -> str:
-    """Give the name of a loss with its ending: `CoSENT` is `CoSENTLoss`."""
-    return loss if loss.endswith("Loss") else f"{loss}Loss"
 
 
 def _is(value: object, kind: type) -> bool:
@@ -128,8 +110,8 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "body_learning_rate": (_number_or_pair(float), _NUMBER_PAIR),
     "head_learning_rate": (lambda value: _positive(value, float), _NUMBER),
     "loss": (
-        lambda value: callable(value) or (isinstance(value, str) and full_name(value) in (*PAIR_LOSSES, *LABEL_LOSSES)),
-        f"one of {', '.join((*PAIR_LOSSES, *LABEL_LOSSES))}, or a loss class",
+        lambda value: callable(value) or (isinstance(value, str) and full_name(value) in LOSSES),
+        f"one of {', '.join(LOSSES)}, or a loss class",
     ),
     "loss_kwargs": (
         lambda value: value is None or (isinstance(value, Mapping) and all(isinstance(name, str) for name in value)),

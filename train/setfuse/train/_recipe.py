@@ -41,7 +41,8 @@ from ._pairs import Pairs
 from ._reports import check_reports
 from ._result import TrainingResult
 from ._runs import Run, hold_output_dir, write_run
-from ._trainer import Judge, Step, writing
+from ._step_errors import writing
+from ._trainer import Judge, Step
 
 _LIBRARIES = ("setfuse", "torch", "sentence-transformers", "transformers", "scikit-learn")
 
@@ -53,7 +54,7 @@ class Recipe:
     Attributes:
         rows: To train on.
         held_out: To measure on; possibly none.
-        pairs: Of indices into `rows`.
+        pairs: Of indices into `rows`; None for a loss on labels.
         base_name: What the card calls the base model.
         args: The hyperparameters.
         head: Which head.
@@ -68,7 +69,7 @@ class Recipe:
 
     rows: AnyLabelledRows
     held_out: Rows
-    pairs: Pairs
+    pairs: Pairs | None
     base_name: str
     args: TrainingArguments
     head: HeadSettings
@@ -219,9 +220,11 @@ class Recipe:
         """
         if self.args.eval_strategy == "no":
             return None
-        if objective.label_grouped:
-            check_held_out_labels(label_values(self.held_out), objective.name)
-        return draw_held_out_pairs(label_values(self.held_out), self.args) if objective.needs_pairs else None
+        labels = label_values(self.held_out)
+        if not objective.on_labels:
+            return draw_held_out_pairs(labels, self.args)
+        check_held_out_labels(labels, objective.name)
+        return None
 
     def _judge(
         self, body: SentenceTransformer, contrast: Contrast, held_out: HeldOut | None, pairs: Pairs | None

@@ -13,6 +13,7 @@ from ._data import read_data
 from ._data_checks import Rows, label_values
 from ._drawing import draw_training_pairs
 from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
+from ._loss_names import is_on_labels
 from ._metrics import MetricOf
 from ._reproduce import Call, command
 from ._result import TrainingResult
@@ -129,7 +130,7 @@ def train(
     inputs = local_inputs(rows, eval_rows, base)
     resume_from = find_step(resume, args.output_dir) if resume else None
     check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
-    pairs = draw_training_pairs(label_values(training_rows), args)
+    pairs = None if is_on_labels(args.loss) else draw_training_pairs(label_values(training_rows), args)
     with new_folder(out, overwrite=overwrite, keep=inputs) as staging:
         folder = find_base(base)
         chosen: dict[str, Any] = {

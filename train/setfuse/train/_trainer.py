@@ -3,9 +3,8 @@
 import contextlib
 import itertools
 import math
-import pickle
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from typing import Any
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from torch.utils.data import DataLoader
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback, TrainerState
@@ -29,35 +27,16 @@ from ._body import load_body
 from ._callbacks import ProgressBar
 from ._classify import HeldOut, encode
 from ._contrast import Contrast, held_out_order, items, training_order
-from ._errors import BaseModelNotFound, RunNotResumable, RunNotSaved, TrainingDiverged
+from ._errors import TrainingDiverged
 from ._head import FittedHead
-from ._memory import is_out_of_memory
 from ._ranges import EMBEDDING_LOSS
 from ._runs import step_folders
+from ._step_errors import reading, writing
 
 _LOSS_FILE = "loss.safetensors"
 
-_WRITING = (OSError, SafetensorError, RuntimeError)
-"""What a full disk raises, in Python, safetensors and torch."""
-
-_READING = (
-    RuntimeError,
-    pickle.UnpicklingError,
-    SafetensorError,
-    OSError,
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    BaseModelNotFound,
-)
-"""What a broken checkpoint raises, in transformers, torch and sentence-transformers."""
-
 Step = Callable[[Path], None]
 """Writes into a checkpoint's folder what is not the trainer's own."""
-
-MAX_GRAD_NORM = 1.0
-"""transformers' default, which SetFit uses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,62 +52,6 @@ class Judge:
     held_out: HeldOut
     contrast: Contrast
     fit: Callable[[], FittedHead]
-
-
-def transformers_arguments(
-    args: TrainingArguments, body: SentenceTransformer, *, progress: bool
-) -> TransformersArguments:
-    """Say the arguments in transformers' words.
-
-    Args:
-        args: Ours.
-        body: Says which device is used.
-        progress: Show a bar.
-
-    Raises:
-        UsageError: This machine cannot do what they ask for.
-    """
-    on_cpu = body.device.type == "cpu"
-    try:
-        arguments = TransformersArguments(
-            output_dir=str(Path(args.output_dir).expanduser().absolute()),
-            per_device_train_batch_size=args.embedding_batch_size,
-            num_train_epochs=args.embedding_num_epochs,
-            max_steps=args.max_steps,
-            gradient_accumulation_steps=args.gradient_accumulation_steps,
-            learning_rate=args.body_embedding_learning_rate,
-            lr_scheduler_type=args.lr_scheduler_type,
-            weight_decay=args.l2_weight or 0.0,
-            max_grad_norm=MAX_GRAD_NORM,
-            fp16=args.use_amp,
-            bf16=args.bf16,
-            use_cpu=on_cpu,
-            seed=args.seed,
-            report_to=args.report_to if isinstance(args.report_to, str) else list(args.report_to),
-            run_name=args.run_name,
-            logging_strategy=args.logging_strategy,
-            logging_first_step=args.logging_first_step,
-            logging_steps=args.logging_steps,
-            # A loss that is no number ends the training; it is not to be averaged away in the log.
-            logging_nan_inf_filter=False,
-            eval_strategy=args.eval_strategy,
-            eval_steps=args.eval_steps,
-            eval_delay=args.eval_delay,
-            save_strategy=args.save_strategy,
-            save_steps=args.save_steps,
-            save_total_limit=args.save_total_limit,
-            load_best_model_at_end=args.load_best_model_at_end,
-            metric_for_best_model=args.metric_for_best_model,
-            greater_is_better=args.better_is_greater,
-            restore_callback_states_from_checkpoint=True,
-            dataloader_pin_memory=not on_cpu,
-            use_cache=getattr(body.config, "use_cache", False),  # or transformers would write False into the body's
-            disable_tqdm=not progress,
-        )
-    except ValueError as error:
-        raise UsageError(f"{error}") from error
-    arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 - one batch is one batch, on however many GPUs there are
-    return arguments
 
 
 class ContrastiveTrainer(Trainer):
@@ -368,7 +291,7 @@ class ContrastiveTrainer(Trainer):
         """Take the weights of a checkpoint of the run."""
         del model  # transformers' signature
         folder = Path(resume_from_checkpoint)
-        with _reading(folder):
+        with reading(folder):
             # transformers reads its state outside of what can be overridden.
             TrainerState.load_from_json(str(folder / "trainer_state.json"))
             self._body.load_state_dict(load_body(folder, None).state_dict())
@@ -378,15 +301,15 @@ class ContrastiveTrainer(Trainer):
                     parameter.data.copy_(saved[name])
 
     def _load_optimizer_and_scheduler(self, checkpoint: str | None) -> None:
-        with _reading(checkpoint):
+        with reading(checkpoint):
             super()._load_optimizer_and_scheduler(checkpoint)
 
     def _load_scaler(self, checkpoint: str | None) -> None:
-        with _reading(checkpoint):
+        with reading(checkpoint):
             super()._load_scaler(checkpoint)
 
     def _load_rng_state(self, checkpoint: str | None) -> None:
-        with _reading(checkpoint):
+        with reading(checkpoint):
             super()._load_rng_state(checkpoint)
 
     def _own_parameters(self) -> dict[str, torch.nn.Parameter]:
@@ -402,37 +325,6 @@ class ContrastiveTrainer(Trainer):
 
     def _load_best_model(self) -> None:
         self._load_from_checkpoint(str(self.state.best_model_checkpoint))
-
-
-@contextlib.contextmanager
-def writing(folder: Path, kept: str) -> Iterator[None]:
-    """Turn what a full disk raises, in Python, safetensors and torch, into one error.
-
-    Args:
-        folder: What is written.
-        kept: What is there all the same, for the message.
-
-    Raises:
-        RunNotSaved: It cannot be written.
-    """
-    try:
-        yield
-    except _WRITING as error:
-        if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # torch's writer of files
-            raise
-        raise RunNotSaved(
-            f"{folder}: the checkpoint cannot be written: {error}; {kept}; make room, then go on with resume"
-        ) from error
-
-
-@contextlib.contextmanager
-def _reading(checkpoint: str | Path | None) -> Iterator[None]:
-    try:
-        yield
-    except _READING as error:
-        if is_out_of_memory(error):
-            raise
-        raise RunNotResumable(f"{checkpoint}: expected a checkpoint of a run, cannot read it: {error}") from error
 
 
 def _keep_callback_states(trainer: Trainer) -> None:
