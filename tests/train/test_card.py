@@ -1,6 +1,7 @@
 """The model card of a checkpoint: SetFit's sections, true figures, and texts that stay texts."""
 
 import argparse
+import dataclasses
 import html
 import re
 import shlex
@@ -19,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from setfuse.runtime import MultiLabelRow, Row
-from setfuse.train import TrainingArguments, TrainingResult, train
+from setfuse.train import LabelledRows, TrainingArguments, TrainingResult, train
 from setfuse.train._card import CardFacts, model_card
 from setfuse.train._head import fit_head
 from setfuse.train._head_settings import HeadSettings
@@ -74,7 +75,7 @@ def facts(rows: Sequence[Any] = tuple(ROWS), settings: HeadSettings | None = Non
         seconds=12.34,
         steps=70,
         pairs=220,
-        labels={},
+        labels=LabelledRows.of(rows).counts(),
         losses=(),
         metrics={"accuracy": 0.8715, "matthews_correlation": 0.5},
         evaluations=(),
@@ -210,6 +211,15 @@ def test_several_labels_a_text() -> None:
 )
 def test_the_heads_regularisation(settings: HeadSettings, said: str) -> None:
     assert f"- **Regularisation of the head:** scikit-learn's {said}" in model_card(facts(settings=settings))
+
+
+def test_labels_are_counted_in_their_order() -> None:
+    base = facts()
+    result = dataclasses.replace(base.result, labels={"positive": 7, "negative": 3})
+
+    lines = section(model_card(facts(result=result)), "### Training Set Metrics")
+
+    assert [cells(line) for line in lines[-2:]] == [["positive", "7"], ["negative", "3"]]
 
 
 def test_the_results_of_the_steps_and_the_best_of_them() -> None:

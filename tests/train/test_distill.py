@@ -177,6 +177,7 @@ def test_labels_that_the_teacher_never_gives_are_told(
         ({"teacher": "no/such"}, BaseModelNotFound, "^no/such: expected a model folder or a Hub id"),
         ({"teacher": Parrot(["a", None, "b"])}, UsageError, "expected one label for each text, got None; take one"),
         ({"teacher": Parrot([("a", "b")] * 3)}, UsageError, r"expected one label for each text, got \('a', 'b'\)"),
+        ({"teacher": Parrot(["a", "d", "b"])}, UsageError, r"expected one of its labels \(.*\) for each text, got 'd'"),
         ({"teacher": Parrot(["a"])}, UsageError, "expected one label for each text, got 1 for 3 texts"),
         ({"teacher": Parrot(["a"] * 3)}, DatasetError, "expected rows of at least two labels, found only 'a' in 3"),
         ({"eval_rows": [Row("x", "c")]}, DatasetError, r"expected one of the training labels \(a, b\), found 'c'"),

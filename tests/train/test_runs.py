@@ -613,6 +613,21 @@ def test_a_run_with_other_held_out_rows_or_another_metric_is_not_gone_on_with(ti
     assert evaluated(resume=True, overwrite=True, metric=length).steps == 4
 
 
+def test_a_run_with_its_labels_in_another_order_is_not_gone_on_with(tiny_base: Path) -> None:
+    names = sorted({row.label for row in ROWS})
+    run(tiny_base, max_steps=4, save_steps=2)
+
+    with pytest.raises(RunNotResumable, match=r"labels \{.*\} instead of \{.*\}"):
+        train(
+            ROWS,
+            base=tiny_base,
+            out="other",
+            args=TrainingArguments(output_dir="run", max_steps=4, save_steps=2),
+            label_names=names[::-1],
+            resume=True,
+        )
+
+
 def length(predicted: Any, given: Any, factor: int = 1) -> int:
     """A metric of the caller's."""
     return factor * len([*predicted, *given])

@@ -72,6 +72,25 @@ def test_the_probabilities_are_setfits(body: SentenceTransformer, name: str) -> 
     np.testing.assert_allclose(found, case["probabilities"], rtol=0, atol=5e-6)
 
 
+@pytest.mark.parametrize("name", ["frozen body", "several labels"])
+def test_each_row_of_weights_is_the_label_that_setfit_gives_it(body: SentenceTransformer, name: str) -> None:
+    """Recorded of the labels 0, 1, 2: what they are called must not matter."""
+    case = RECORDED["cases"][name]
+    names = {"a": "refund", "b": "best", "c": "late"}
+    labels: Any = [
+        tuple(names[label] for label in row) if case["multi_label"] else names[row[0]]
+        for row in (LABEL_SETS if case["multi_label"] else LABELS)
+    ]
+    settings = HeadSettings(head="differentiable", head_params=case["head"])
+
+    head, _ = train_head(
+        body, DISTINCT, labels, settings, HeadTraining(**case["fit"]), order=["refund", "unseen", "best", "late"]
+    )
+
+    assert head.labels == ("refund", "best", "late")
+    np.testing.assert_allclose(head.predict_proba(body.encode(DISTINCT)), case["probabilities"], rtol=0, atol=5e-6)
+
+
 def test_the_recorded_cases_differ(body: SentenceTransformer) -> None:
     """The comparison above would be worth nothing if another setting gave the same probabilities."""
     case = RECORDED["cases"]["end to end"]

@@ -13,7 +13,7 @@ from huggingface_hub import EvalResult, ModelCardData
 from setfuse.runtime import MultiLabelRow
 
 from ._arguments import TrainingArguments
-from ._data_checks import Rows, label_counts, labels_of
+from ._data_checks import Rows, labels_of
 from ._head import FittedHead
 from ._markdown import fenced, literal, one_line, table
 from ._ranges import EMBEDDING_LOSS
@@ -282,7 +282,7 @@ def _to_be_written(*headings: str) -> str:
 def _training_details(facts: CardFacts) -> str:
     words = [len(row.text.split()) for row in facts.rows]
     counted = [f"{min(words)}", f"{statistics.median(words):g}", f"{max(words)}"]
-    counts = label_counts(facts.rows)
+    counts = [(literal(label), f"{count}") for label, count in facts.result.labels.items()]
     alone = Counter(len(labels_of(row)) for row in facts.rows)
     several = (
         "\n\nTexts by their number of labels: " + ", ".join(f"{alone[n]} with {n}" for n in sorted(alone)) + "."
@@ -296,7 +296,7 @@ def _training_details(facts: CardFacts) -> str:
 ### Training Set Metrics
 {table(("Training set", "Min", "Median", "Max"), [["Word count", *counted]])}
 
-{table(("Label", "Training Sample Count"), [(literal(label), f"{count}") for label, count in counts.items()])}{several}
+{table(("Label", "Training Sample Count"), counts)}{several}
 
 ### Training Hyperparameters
 {_hyperparameters(facts.args)}

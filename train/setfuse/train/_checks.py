@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 from setfuse.runtime import DatasetError, MultiLabelRow, UsageError
 
 from ._arguments import TrainingArguments
-from ._data_checks import SHOWN, Rows, contradictions, label_counts, label_values, labels_of
+from ._data_checks import SHOWN, Rows, contradictions, label_values, labels_of
 from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
 from ._label_batches import check_label_batches
+from ._labelled_rows import AnyLabelledRows
 from ._loss_names import is_on_labels, said_name
 from ._metrics import METRICS, SINGLE_LABEL_ONLY, MetricOf
 from ._ranges import EMBEDDING_LOSS
@@ -21,7 +22,7 @@ from ._ranges import EMBEDDING_LOSS
 logger = logging.getLogger("setfuse.train")
 
 
-def check_rows(rows: Rows, held_out: Rows, args: TrainingArguments) -> None:
+def check_rows(rows: AnyLabelledRows, held_out: Rows, args: TrainingArguments) -> None:
     """Refuse rows that cannot be trained on, and warn of rows that look like mistakes.
 
     Args:
@@ -34,7 +35,7 @@ def check_rows(rows: Rows, held_out: Rows, args: TrainingArguments) -> None:
             than the held-out ones, or a held-out row has a label that training never sees.
         UsageError: The batches are too small for the loss.
     """
-    counts = label_counts(rows)
+    counts = rows.counts()
     if len(counts) < 2:  # noqa: PLR2004 - one label leaves nothing to tell apart
         found = f"only {next(iter(counts))!r}" if counts else "none"
         raise DatasetError(f"{rows[0].origin}: expected rows of at least two labels, found {found} in {len(rows)} rows")
@@ -50,8 +51,8 @@ def check_rows(rows: Rows, held_out: Rows, args: TrainingArguments) -> None:
         logger.warning("%s", contradicting)
 
 
-def _check_held_out(rows: Rows, held_out: Rows) -> None:
-    counts = label_counts(rows)
+def _check_held_out(rows: AnyLabelledRows, held_out: Rows) -> None:
+    counts = rows.counts()
     for row in held_out:
         if type(row) is not type(rows[0]):
             raise DatasetError(
@@ -61,7 +62,7 @@ def _check_held_out(rows: Rows, held_out: Rows) -> None:
         for label in labels_of(row):
             if label not in counts:
                 raise DatasetError(
-                    f"{row.origin}: expected one of the training labels ({', '.join(sorted(counts))}), found {label!r}"
+                    f"{row.origin}: expected one of the training labels ({', '.join(counts)}), found {label!r}"
                 )
 
 

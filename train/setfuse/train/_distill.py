@@ -17,6 +17,7 @@ from ._base import find_base, local_inputs, public_name
 from ._checks import check_evaluation, check_head_arguments, check_rows
 from ._data import read_single_label, read_unlabelled
 from ._head_settings import HeadSettings
+from ._labelled_rows import LabelledRows
 from ._loss_names import known_name
 from ._metrics import MetricOf
 from ._pairs import Pairs, make_pairs
@@ -124,9 +125,10 @@ def distill(
     with new_folder(out, overwrite=overwrite, keep=inputs) as staging:
         folder = find_base(base)
         lesson = ask(teacher, taught, progress=progress)
-        rows = [
-            Row(text, label, f"text {n}") for n, (text, label) in enumerate(zip(taught, lesson.labels, strict=True), 1)
-        ]
+        labelled = zip(taught, lesson.labels, strict=True)
+        rows = LabelledRows.of(
+            [Row(text, label, f"text {n}") for n, (text, label) in enumerate(labelled, 1)], lesson.known
+        )
         check_rows(rows, held_out, args)
         unknown = sorted(set(lesson.known) - set(lesson.labels))
         if unknown:

@@ -28,12 +28,13 @@ from ._checks import warn_of_cut_texts
 from ._classify import HeldOut, encode
 from ._contrast import Contrast, items, make_contrast
 from ._contrastive import FineTuned, Progress, fine_tune
-from ._data_checks import Rows, label_counts, label_values
+from ._data_checks import Rows, label_values
 from ._drawing import draw_held_out_pairs
 from ._errors import RunNotSaved
 from ._head import FittedHead, check_head, fit_head, train_head
 from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
 from ._label_batches import check_held_out_labels
+from ._labelled_rows import AnyLabelledRows
 from ._losses import Objective, OwnLoss, make_objective
 from ._memory import out_of_memory_told
 from ._metrics import MetricOf, make_metric
@@ -68,7 +69,7 @@ class Recipe:
         teacher_name: What the card calls the classifier that labelled the rows; None if people did.
     """
 
-    rows: Rows
+    rows: AnyLabelledRows
     held_out: Rows
     pairs: Pairs | None
     base_name: str
@@ -113,7 +114,7 @@ class Recipe:
         check_reports(self.args.report_to)
         _check_machine(self.args)
         with hold_output_dir(self.args), _randomness_kept():
-            check_head(self.head, label_values(self.rows))
+            check_head(self.head, label_values(self.rows), tuple(self.rows.numbers))
             torch.manual_seed(self.args.seed)
             objective = self._objective()
             held_out = self._held_out()
@@ -154,7 +155,7 @@ class Recipe:
 
     def _make_head(self, body: SentenceTransformer, data: LabelledTexts, *, progress: bool) -> FittedHead:
         if self.head.head != DIFFERENTIABLE:
-            return fit_head(encode(body, data.texts), data.labels, self.head)
+            return fit_head(encode(body, data.texts), data.labels, self.head, tuple(self.rows.numbers))
         return self._train_head(body, data, self.head_training, progress=progress)
 
     def _train_head(
@@ -166,7 +167,8 @@ class Recipe:
             "that batch_size may have), or max_length"
         )
         with out_of_memory_told(lambda: message):
-            return train_head(body, data.texts, data.labels, self.head, training, progress=progress)[0]
+            order = tuple(self.rows.numbers)
+            return train_head(body, data.texts, data.labels, self.head, training, order=order, progress=progress)[0]
 
     def _head_so_far(self, body: SentenceTransformer, data: LabelledTexts) -> FittedHead:
         """Make a head on the body as it is, and leave the body and the run's random numbers alone."""
@@ -214,8 +216,9 @@ class Recipe:
             return None
         metric = make_metric(
             self.metric,
-            list(label_counts(self.rows)),
+            self.rows.numbers,
             self.metric_kwargs,
+            known=list(self.rows.counts()),
             multi_label=isinstance(self.rows[0], MultiLabelRow),
         )
         held_out = HeldOut(_labelled(self.held_out), metric)
@@ -282,7 +285,7 @@ class Recipe:
             seconds=seconds,
             steps=len(tuned.losses),
             pairs=number,
-            labels=label_counts(self.rows),
+            labels=self.rows.counts(),
             losses=tuned.losses,
             metrics=metrics,
             evaluations=tuned.evaluations,

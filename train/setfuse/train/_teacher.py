@@ -58,7 +58,7 @@ def ask(teacher: str | Path | Teacher, texts: list[str], *, progress: bool) -> L
     Raises:
         BaseModelNotFound: There is no such checkpoint, or sentence-transformers cannot load its body.
         TeacherNotUsable: The checkpoint has no head, or one that the training stage cannot read.
-        UsageError: The teacher does not give each text one label.
+        UsageError: The teacher does not give each text one label, or one that is not among its `labels`.
     """
     if isinstance(teacher, str | Path):
         return _ask_checkpoint(find_base(teacher), texts, progress=progress)
@@ -67,7 +67,10 @@ def ask(teacher: str | Path | Teacher, texts: list[str], *, progress: bool) -> L
     if odd or len(labels) != len(texts):
         found = f"{odd[0]!r}" if odd else f"{len(labels)} for {len(texts)} texts"
         raise UsageError(f"teacher: expected one label for each text, got {found}; take one without abstain=")
-    return Lesson(_unit(teacher.embed(texts)), labels, [*teacher.labels])
+    known = [*teacher.labels]
+    if strange := sorted(set(labels) - set(known)):
+        raise UsageError(f"teacher: expected one of its labels ({', '.join(known)}) for each text, got {strange[0]!r}")
+    return Lesson(_unit(teacher.embed(texts)), labels, known)
 
 
 def _ask_checkpoint(folder: Path, texts: list[str], *, progress: bool) -> Lesson:

@@ -10,7 +10,7 @@ from ._arguments import TrainingArguments
 from ._base import find_base, local_inputs, public_name
 from ._checks import check_evaluation, check_head_arguments, check_rows
 from ._data import read_data
-from ._data_checks import label_values
+from ._data_checks import Rows, label_values
 from ._drawing import draw_training_pairs
 from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
 from ._loss_names import is_on_labels
@@ -61,7 +61,7 @@ def train(
             `args.eval_strategy` says so. Their labels must be labels of `rows`: a label that was never trained is
             never predicted, so that what it measures is a mistake in the data.
         columns: What the columns that are not called `text` and `label` stand for: SetFit's `column_mapping`.
-        label_names: The names of the labels 0, 1, 2, ….
+        label_names: The names of the labels 0, 1, 2, …. Theirs is the order of the head's columns.
         head: `LogisticRegression`; `differentiable`, which is SetFit's `use_differentiable_head`; or a classifier of
             scikit-learn's, which is cloned.
         head_params: Arguments of LogisticRegression, or `temperature`, `bias` and `eps` of the differentiable head.
@@ -69,10 +69,11 @@ def train(
         freeze: `body` or `head`: what stays as it is while a differentiable head is trained, as SetFit's `freeze`.
         metric: `accuracy`, `f1`, `precision`, `recall` or `matthews_correlation`, by scikit-learn, or a function of
             the predicted and the given labels that gives a number, or numbers by name, and is tried on the given ones
-            before anything is trained. Of two labels, f1, precision
-            and recall are those of the second in alphabetical order; of more, the mean over those that
-            are given or predicted.
-        metric_kwargs: Further arguments of the metric, such as `{"average": "micro"}`.
+            before anything is trained. It is handed what SetFit hands it: int64 (rows,), positions in `label_names` or
+            the `ClassLabel`, whole numbers as they are, or positions in alphabetical order; of multi-label data int64
+            (rows, labels), 1 where a label applies. Of two labels, f1, precision and recall are those of the second in
+            that order; of more, the mean over those that are given or predicted.
+        metric_kwargs: Further arguments of the metric, such as `{"average": "micro"}`; labels in them are numbers, too.
         callbacks: transformers' `TrainerCallback`s, `EarlyStoppingCallback` among them, in the contrastive phase.
         resume: Go on from the last checkpoint in `args.output_dir`, or from this checkpoint of a run, as if it had
             never stopped.
@@ -121,7 +122,9 @@ def train(
     head_training = head_training_of(args, freeze)
     check_head_arguments(settings, head_training)
     training_rows = read_data(rows, columns=columns, label_names=label_names)
-    held_out_rows = read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
+    held_out_rows: Rows = (
+        read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
+    )
     check_rows(training_rows, held_out_rows, args)
     check_evaluation(args, metric, metric_kwargs, held_out_rows)
     inputs = local_inputs(rows, eval_rows, base)
@@ -135,6 +138,7 @@ def train(
             "head_params": settings.head_params,
             "multi_target_strategy": multi_target_strategy,
             "freeze": freeze,
+            "labels": dict(training_rows.numbers),
         }
         evaluated = args.eval_strategy != "no"
         if evaluated:
