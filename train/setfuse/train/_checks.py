@@ -16,7 +16,7 @@ from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
 from ._label_batches import check_label_batches
 from ._labelled_rows import AnyLabelledRows
 from ._loss_names import is_on_labels, said_name
-from ._metrics import METRICS, SINGLE_LABEL_ONLY, MetricOf
+from ._metrics import MetricOf, check_metric
 from ._ranges import EMBEDDING_LOSS
 
 logger = logging.getLogger("setfuse.train")
@@ -100,12 +100,9 @@ def check_evaluation(
         UsageError: There is no such metric, its arguments have no names, there is nothing to evaluate on, or the best
             model is to be chosen by a metric that is not measured.
     """
-    if isinstance(metric, str) and metric not in METRICS:
-        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
+    check_metric(metric, multi_label=bool(held_out) and isinstance(held_out[0], MultiLabelRow))
     if not isinstance(metric_kwargs, Mapping | None):
         raise UsageError(f"metric_kwargs: expected arguments by name, got {metric_kwargs!r:.80}")
-    if held_out and isinstance(held_out[0], MultiLabelRow) and metric in SINGLE_LABEL_ONLY:
-        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
     if args.eval_strategy != "no" and not held_out:
         raise UsageError(
             f"eval_strategy: expected rows to evaluate on (eval_rows, --eval), got {args.eval_strategy!r} without any"

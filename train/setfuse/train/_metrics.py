@@ -25,7 +25,24 @@ MetricOf = str | Callable[..., Any]
 METRICS = ("accuracy", "f1", "precision", "recall", "matthews_correlation")
 """The names that the Hub's `evaluate` has for them."""
 
-SINGLE_LABEL_ONLY = ("matthews_correlation",)
+_SINGLE_LABEL_ONLY = ("matthews_correlation",)
+
+
+def check_metric(metric: MetricOf, *, multi_label: bool) -> None:
+    """Refuse a metric that cannot be taken; costs no import.
+
+    Args:
+        metric: What the caller passed.
+        multi_label: Whether a text may have several labels.
+
+    Raises:
+        UsageError: There is no metric of that name, or it cannot be taken of several labels a text.
+    """
+    if isinstance(metric, str) and metric not in METRICS:
+        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
+    if multi_label and metric in _SINGLE_LABEL_ONLY:
+        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
+
 
 _Numbers = npt.NDArray[np.int64]
 
@@ -45,17 +62,14 @@ def make_metric(
     Accuracy is the share of texts whose labels are all right.
 
     Args:
-        metric: One of `METRICS`, or a function of predicted and given labels that gives a number, or numbers by name:
-            SetFit's signature.
+        metric: What `check_metric` lets pass; a function takes predicted and given labels and gives a number, or numbers
+            by name: SetFit's signature.
         numbers: Of each label, ascending.
         settings: Further arguments: of scikit-learn's function, such as `average`, or of the caller's.
         known: The labels that the classifier knows, in the same order; None for all. Of two, f1, precision and recall
             are those of the second, as scikit-learn's "binary" has it of 0 and 1; of more, the mean ("macro") over
             those that are given or predicted, and of several labels a text, over all known ones.
         multi_label: Whether a text may have several labels.
-
-    Raises:
-        UsageError: There is no metric of that name, or it cannot be taken of several labels a text.
     """
     columns = list(numbers)
     if callable(metric):
@@ -83,10 +97,6 @@ def _as_set(labels: Sequence[str]) -> frozenset[str]:
 
 
 def _named(metric: str, known: Sequence[int], settings: Mapping[str, Any], *, multi_label: bool) -> _OfNumbers:
-    if metric not in METRICS:
-        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
-    if multi_label and metric in SINGLE_LABEL_ONLY:
-        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
     from sklearn import metrics
 
     averaged = _averaged(known, multi_label=multi_label)
