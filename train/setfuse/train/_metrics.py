@@ -62,8 +62,8 @@ def make_metric(
     Accuracy is the share of texts whose labels are all right.
 
     Args:
-        metric: What `check_metric` lets pass; a function takes predicted and given labels and gives a number, or numbers
-            by name: SetFit's signature.
+        metric: What `check_metric` lets pass; a function takes predicted and given labels and gives a number, or
+            numbers by name: SetFit's signature.
         numbers: Of each label, ascending.
         settings: Further arguments: of scikit-learn's function, such as `average`, or of the caller's.
         known: The labels that the classifier knows, in the same order; None for all. Of two, f1, precision and recall
