@@ -124,7 +124,7 @@ class TrainingArguments:
     end_to_end: bool = field(default=False, metadata=_help("train the body together with a differentiable head"))
     use_amp: bool = field(default=False, metadata=_help("float16 arithmetic where it is safe, on a GPU"))
     warmup_proportion: float = field(default=0.1, metadata=_help("share of the steps in which the rate rises"))
-    l2_weight: float | None = field(default=0.01, metadata=_help("weight decay of the optimizer"))
+    l2_weight: float | None = field(default=0.01, metadata=_help("weight decay of the optimizer; none: 0"))
     max_length: int | None = field(default=None, metadata=_help("cut texts at that many tokens; default: the body's"))
     seed: int = field(default=42, metadata=_help("of the batches' order and of dropout"))
     report_to: str | Sequence[str] = field(
@@ -145,7 +145,7 @@ class TrainingArguments:
     )
     save_strategy: str = field(default="steps", metadata=_choice("when to save", list(Interval)))
     save_steps: int = field(default=500, metadata=_help("steps from one save to the next"))
-    save_total_limit: int | None = field(default=1, metadata=_help("checkpoints to keep"))
+    save_total_limit: int | None = field(default=1, metadata=_help("checkpoints to keep; none: all"))
     load_best_model_at_end: bool = field(default=False, metadata=_help("go on with the best checkpoint, not the last"))
     metric_for_best_model: str = field(
         default=EMBEDDING_LOSS, metadata=_help("what is best: embedding_loss, or the classifier's metric")
@@ -161,7 +161,7 @@ class TrainingArguments:
     class_weight: str | Mapping[str, float] | None = field(
         default=None, metadata=_help("of the head's labels: balanced, or LABEL=WEIGHT,LABEL=WEIGHT")
     )
-    pair_seed: int | None = field(default=42, metadata=_help("of the order of the pairs"))
+    pair_seed: int | None = field(default=42, metadata=_help("of the order of the pairs; none: the seed"))
     self_pairs: bool = field(default=True, metadata=_help("pair each text also with itself"))
     distinct_batches: bool = field(default=True, metadata=_help("embed each distinct text of a batch once"))
 

@@ -348,10 +348,9 @@ def _loss(value: float | None) -> str:
 
 
 def _reproduction(facts: CardFacts) -> str:
-    if facts.teacher is not None:
-        return "It was taught by `setfuse.train.distill`, which has no command line."
     if facts.command is None:
-        return "`setfuse.train.train` was called with an object that no command line can name."
+        function = "train" if facts.teacher is None else "distill"
+        return f"`setfuse.train.{function}` was called with an object that no command line can name."
     return (
         f"{fenced('bash', facts.command)}\n\n"
         "With the same rows, library versions and number of threads it gives the same weights."

@@ -66,23 +66,48 @@ def _check_held_out(rows: AnyLabelledRows, held_out: Rows) -> None:
                 )
 
 
-def check_head_arguments(settings: HeadSettings, training: HeadTraining) -> None:
-    """Refuse what is for the differentiable head, given with another.
+def make_head_settings(
+    args: TrainingArguments,
+    head: Any,
+    head_params: Mapping[str, Any] | None,
+    multi_target_strategy: str | None,
+    freeze: str | None,
+) -> tuple[HeadSettings, HeadTraining]:
+    """Bring together what the hyperparameters and the other arguments say of the head.
 
     Args:
-        settings: Which head.
-        training: How the differentiable head is trained.
+        args: The hyperparameters.
+        head: As in `train`.
+        head_params: As in `train`.
+        multi_target_strategy: As in `train`.
+        freeze: As in `train`.
 
     Raises:
-        UsageError: `end_to_end` or `freeze` is given without that head.
+        UsageError: A value is unknown, or two contradict each other.
     """
-    if settings.head == DIFFERENTIABLE:
-        return
-    for name, given in (("end_to_end", training.end_to_end), ("freeze", training.freeze is not None)):
-        if given:
-            raise UsageError(
-                f"{name}: expected with head={DIFFERENTIABLE!r}, got it with another head; leave it out, or name that"
-            )
+    settings = HeadSettings(
+        head=head,
+        head_params={} if head_params is None else head_params,
+        class_weight=args.class_weight,
+        multi_target_strategy=multi_target_strategy,
+    )
+    if settings.head != DIFFERENTIABLE:
+        for name, given in (("end_to_end", args.end_to_end), ("freeze", freeze is not None)):
+            if given:
+                raise UsageError(
+                    f"{name}: expected with head={DIFFERENTIABLE!r}, got it with another head; leave it out, or name "
+                    "that"
+                )
+    training = HeadTraining(
+        batch_size=args.classifier_batch_size,
+        num_epochs=args.classifier_num_epochs,
+        body_learning_rate=args.body_classifier_learning_rate,
+        head_learning_rate=args.head_learning_rate,
+        l2_weight=args.l2_weight or 0.0,
+        end_to_end=args.end_to_end,
+        freeze=freeze,
+    )
+    return settings, training
 
 
 def check_evaluation(

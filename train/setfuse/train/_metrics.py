@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from setfuse.runtime import UsageError
+from setfuse.runtime import MultiLabelRow, UsageError
+
+from ._labelled_rows import AnyLabelledRows
 
 Answers = Sequence[str] | Sequence[tuple[str, ...]]
 """A label a text, or (multi-label) any number of labels a text."""
@@ -86,6 +88,42 @@ def make_metric(
         return {"accuracy": right / len(given), **function(numbered(predicted), numbered(given))}
 
     return measure
+
+
+def metric_of(rows: AnyLabelledRows, metric: MetricOf, settings: Mapping[str, Any]) -> Metric:
+    """Give the function that measures a classifier of such rows: see `make_metric`."""
+    return make_metric(
+        metric,
+        rows.numbers,
+        settings,
+        known=list(rows.counts()),
+        multi_label=isinstance(rows[0], MultiLabelRow),
+    )
+
+
+def rehearse(metric: Metric, given: Answers) -> tuple[str, ...]:
+    """Take the metric of given labels themselves: what is wrong with it is to be told before the training.
+
+    Args:
+        metric: What `make_metric` gave.
+        given: The held-out labels.
+
+    Returns:
+        The names of what it measures.
+
+    Raises:
+        UsageError: It fails.
+    """
+    try:
+        return tuple(metric(given, given))
+    except UsageError:
+        raise
+    except Exception as error:
+        # A function of the caller's, or arguments of scikit-learn's.
+        raise UsageError(
+            "metric: expected one that can be taken of the held-out labels (with these metric_kwargs), but it says: "
+            f"{type(error).__name__}: {error!s:.300}"
+        ) from error
 
 
 def _numbered(answer: str | tuple[str, ...], numbers: Mapping[str, int], columns: Sequence[str]) -> int | list[bool]:

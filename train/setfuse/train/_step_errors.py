@@ -7,6 +7,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from setfuse.runtime import SetfuseError
+
 from ._errors import BaseModelNotFound, RunNotResumable, RunNotSaved
 from ._memory import is_out_of_memory
 
@@ -41,6 +43,8 @@ def writing(folder: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except _WRITING as error:
+        if isinstance(error, SetfuseError):  # said already
+            raise
         if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # torch's writer of files
             raise
         raise RunNotSaved(f"{folder}: the checkpoint cannot be written: {error}; {advice}") from error
