@@ -137,6 +137,12 @@ def test_the_hubs_library_reads_the_metadata() -> None:
     assert values == {"accuracy": 0.8715, "matthews_correlation": 0.5}
 
 
+def test_a_loss_on_labels_counts_texts() -> None:
+    card = model_card(facts(args=TrainingArguments(loss="SupCon")))
+
+    assert section(card, "### Training Time") == ["12.3 s for 70 steps and the head, 220 texts an epoch."]
+
+
 def test_a_base_model_from_a_folder_is_no_link() -> None:
     card = model_card(facts(base_model="my_own model"))
 

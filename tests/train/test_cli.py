@@ -72,6 +72,7 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "metric_for_best_model": ("f1", "f1"),
     "greater_is_better": ("", True),
     "gradient_accumulation_steps": ("2", 2),
+    "device": ("cpu", "cpu"),
     "bf16": ("", True),
     "lr_scheduler_type": ("cosine", "cosine"),
     "class_weight": ("late=2,a=b=0.5", {"late": 2.0, "a=b": 0.5}),

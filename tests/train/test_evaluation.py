@@ -456,6 +456,13 @@ def test_a_function_that_gives_no_number_is_told() -> None:
         make_metric(lambda *_: "good", {"a": 0, "b": 1}, {})(["a"], ["a"])
 
 
+def test_a_metric_that_is_taken_of_nothing_is_told(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    args = TrainingArguments(max_steps=1)
+    train(ROWS, base=tiny_base, out="out", args=args, metric="f1")
+
+    assert "metric: 'f1' has no effect without rows to measure on" in caplog.text
+
+
 def test_an_evaluation_is_logged(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "setfuse.train"):
         run(tiny_base, max_steps=4)

@@ -15,7 +15,7 @@ from ._loss_names import (
     check_loss_arguments,
     known_name,
 )
-from ._ranges import EMBEDDING_LOSS, RANGES, SCHEDULERS, Interval, SamplingStrategy
+from ._ranges import DEVICES, EMBEDDING_LOSS, RANGES, SCHEDULERS, Interval, SamplingStrategy
 
 _Value = TypeVar("_Value")
 
@@ -85,6 +85,7 @@ class TrainingArguments:
             of the classifier such as "accuracy".
         greater_is_better: Whether more of it is better; None: unless its name ends in "loss".
         gradient_accumulation_steps: Batches whose gradients are averaged to one step of the optimizer.
+        device: "cpu" or "cuda"; None for the GPU where torch has one. Which of several: CUDA_VISIBLE_DEVICES.
         bf16: bfloat16 arithmetic in the contrastive phase where it is safe.
         lr_scheduler_type: How the learning rate goes on after the warm-up, one of transformers' schedules.
         class_weight: Of the head's labels: "balanced", or a weight a label; scikit-learn's meaning.
@@ -154,6 +155,9 @@ class TrainingArguments:
         default=None, metadata=_help("whether more of it is better; default: unless it is a loss")
     )
     gradient_accumulation_steps: int = field(default=1, metadata=_help("batches to one step of the optimizer"))
+    device: str | None = field(
+        default=None, metadata=_choice("where to train; default: a GPU if there is one", DEVICES)
+    )
     bf16: bool = field(default=False, metadata=_help("bfloat16 arithmetic where it is safe"))
     lr_scheduler_type: str = field(
         default="linear", metadata=_choice("how the learning rate goes on after the warm-up", SCHEDULERS)
@@ -176,6 +180,10 @@ class TrainingArguments:
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
+        _agree(
+            not (self.use_amp and self.device == "cpu"),
+            'use_amp: expected a GPU for float16 arithmetic, got device "cpu"; leave one out',
+        )
         _agree(not (self.bf16 and self.use_amp), "bf16 and use_amp: expected one of them, got both; leave one out")
         changed = {name: value for name, default in _DEFAULTS.items() if (value := getattr(self, name)) != default}
         if getattr(self.distance_metric, "__name__", None) == DEFAULT_DISTANCE:

@@ -15,6 +15,7 @@ from setfuse.runtime import MultiLabelRow
 from ._arguments import TrainingArguments
 from ._data_checks import Rows, labels_of
 from ._head import FittedHead
+from ._loss_names import items_of
 from ._markdown import fenced, literal, one_line, table
 from ._ranges import EMBEDDING_LOSS
 from ._result import TrainingResult
@@ -305,7 +306,7 @@ def _training_details(facts: CardFacts) -> str:
 {_results(facts)}
 
 ### Training Time
-{result.seconds:.1f} s for {result.steps} steps and the head, {result.pairs} pairs an epoch.
+{result.seconds:.1f} s for {result.steps} steps and the head, {result.pairs} {items_of(facts.args.loss)} an epoch.
 
 ### Reproduction
 {_reproduction(facts)}

@@ -128,6 +128,8 @@ def check_evaluation(
     check_metric(metric, multi_label=bool(held_out) and isinstance(held_out[0], MultiLabelRow))
     if not isinstance(metric_kwargs, Mapping | None):
         raise UsageError(f"metric_kwargs: expected arguments by name, got {metric_kwargs!r:.80}")
+    if metric != "accuracy" and not held_out:
+        logger.warning("metric: %r has no effect without rows to measure on (eval_rows, --eval)", metric)
     if args.eval_strategy != "no" and not held_out:
         raise UsageError(
             f"eval_strategy: expected rows to evaluate on (eval_rows, --eval), got {args.eval_strategy!r} without any"

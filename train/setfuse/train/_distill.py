@@ -179,7 +179,7 @@ def _learn(
     from ._recipe import check_machine  # with torch, which the teacher takes
 
     check_machine(args)  # before a teacher reads thousands of texts
-    taught = ask(teacher, [row.text for row in unlabelled], progress=progress)
+    taught = ask(teacher, [row.text for row in unlabelled], device=args.device, progress=progress)
     rows = LabelledRows.of(
         [Row(row.text, label, row.origin) for row, label in zip(unlabelled, taught.labels, strict=True)], taught.known
     )

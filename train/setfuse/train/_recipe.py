@@ -118,7 +118,7 @@ class Recipe:
             objective = self._objective()
             held_out = self._held_out()
             held_out_pairs = self._held_out_pairs(objective)
-            body = load_body(base, self.args.max_length)
+            body = load_body(base, self.args.max_length, self.args.device)
             warn_of_cut_texts(body, self.rows)
             start = time.perf_counter() - (0.0 if resume_from is None else read_run(resume_from).seconds)
             data = _labelled(self.rows)
@@ -325,9 +325,11 @@ def check_machine(args: TrainingArguments) -> None:
     """Refuse what is not here to be used.
 
     Raises:
-        UsageError: An integration to report to is missing, or a GPU for `use_amp`.
+        UsageError: An integration to report to is missing, or a GPU.
     """
     check_reports(args.report_to)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError('device: torch finds no GPU here; leave it out, or say "cpu"')
     if args.use_amp and not torch.cuda.is_available():
         raise UsageError("use_amp: expected a GPU for float16 arithmetic, found none; leave it out, or say bf16")
 

@@ -55,12 +55,13 @@ class Taught:
     sha256: str
 
 
-def ask(teacher: str | Path | Teacher, texts: list[str], *, progress: bool) -> Taught:
+def ask(teacher: str | Path | Teacher, texts: list[str], *, device: str | None, progress: bool) -> Taught:
     """Have texts labelled and embedded.
 
     Args:
         teacher: A bundle's folder; a checkpoint that `train` wrote, as a folder or on the Hub; or a `Teacher`.
         texts: What it is asked about.
+        device: Where a checkpoint is to work: see `TrainingArguments`.
         progress: Show a bar on stderr while a checkpoint embeds them.
 
     Raises:
@@ -77,7 +78,7 @@ def ask(teacher: str | Path | Teacher, texts: list[str], *, progress: bool) -> T
         with Classifier.load(teacher) as classifier:
             manifest = (Path(teacher).expanduser() / MANIFEST).read_bytes()  # which has its files' hashes
             return dataclasses.replace(_ask(classifier, texts), sha256=hashlib.sha256(manifest).hexdigest())
-    return _ask_checkpoint(find_base(teacher), texts, progress=progress)
+    return _ask_checkpoint(find_base(teacher), texts, device=device, progress=progress)
 
 
 def _ask(teacher: Teacher, texts: list[str]) -> Taught:
@@ -93,12 +94,12 @@ def _ask(teacher: Teacher, texts: list[str]) -> Taught:
     return Taught(embeddings, labels, known, hashlib.sha256(embeddings.tobytes()).hexdigest())
 
 
-def _ask_checkpoint(folder: Path, texts: list[str], *, progress: bool) -> Taught:
+def _ask_checkpoint(folder: Path, texts: list[str], *, device: str | None, progress: bool) -> Taught:
     head = _read_head(folder)
     from ._body import load_body
     from ._classify import encode
 
-    embeddings = encode(load_body(folder, None), texts, progress=progress)
+    embeddings = encode(load_body(folder, None, device), texts, progress=progress)
     if embeddings.shape[1] != head.coef_.shape[1]:
         raise TeacherNotUsable(
             f"{folder}: expected a head for embeddings of {embeddings.shape[1]} numbers, which the body gives, found "

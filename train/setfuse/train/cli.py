@@ -14,7 +14,7 @@ from setfuse.runtime import Command, UsageError
 from ._arguments import TrainingArguments
 from ._distill import distill
 from ._head_settings import DIFFERENTIABLE, LOGISTIC, Freeze, MultiTarget
-from ._loss_names import full_name
+from ._loss_names import full_name, items_of
 from ._metrics import METRICS
 from ._reproduce import Call, command
 from ._result import TrainingResult
@@ -168,7 +168,7 @@ _TYPES: dict[str, Callable[[str], Any]] = {
     **dict.fromkeys(("pair_seed", "save_total_limit"), _or_none(int)),
     **dict.fromkeys(("head_learning_rate", "margin", "warmup_proportion", "eval_delay"), float),
     **dict.fromkeys(
-        "output_dir sampling_strategy distance_metric run_name logging_dir logging_strategy eval_strategy "
+        "output_dir device sampling_strategy distance_metric run_name logging_dir logging_strategy eval_strategy "
         "save_strategy metric_for_best_model lr_scheduler_type".split(),
         str,
     ),
@@ -227,14 +227,14 @@ def _train(options: argparse.Namespace) -> None:
     given = _given(options)
     with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
         result = train(options.data, multi_target_strategy=options.multi_target_strategy, **given)
-    _tell(result, as_json=options.json)
+    _tell(result, given["args"], as_json=options.json)
 
 
 def _distill(options: argparse.Namespace) -> None:
     given = _given(options)
     with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
         result = distill(options.teacher, options.texts, **given)
-    _tell(result, as_json=options.json)
+    _tell(result, given["args"], as_json=options.json)
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:
@@ -264,14 +264,14 @@ def _resume(options: argparse.Namespace) -> bool | str:
     return options.resume_from or bool(options.resume)
 
 
-def _tell(result: TrainingResult, *, as_json: bool) -> None:
+def _tell(result: TrainingResult, args: TrainingArguments, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return
     tenth = -(-len(result.losses) // 10)
     first, last = (sum(losses) / tenth for losses in (result.losses[:tenth], result.losses[-tenth:]))
     print(f"{result.checkpoint}: {', '.join(f'{label} {count}' for label, count in result.labels.items())}")
-    print(f"{result.steps} steps in {result.seconds:.0f} s, {result.pairs} pairs an epoch")
+    print(f"{result.steps} steps in {result.seconds:.0f} s, {result.pairs} {items_of(args.loss)} an epoch")
     print(f"mean loss {first:.4f} over the first tenth of the steps, {last:.4f} over the last")
     if result.best_step is not None:
         print(f"best: step {result.best_step}")
