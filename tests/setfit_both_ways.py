@@ -16,15 +16,33 @@ SINGLE = [*(["late", "lost"] * 3)]
 THREE = ["late", "lost", "refund"] * 2
 SEVERAL = [[1, 0, 1], [0, 1, 0], [1, 1, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0]]
 NAMES = ["late", "lost", "refund"]
+OTHERWISE = ["refund", "late", "lost"]  # in no alphabetical order
 
 KINDS: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "two-labels": (SINGLE, {}),
     "three-labels": (THREE, {}),
     "numbers-with-names": ([NAMES.index(label) for label in THREE], {"labels": NAMES}),
+    "numbers-named-otherwise": ([OTHERWISE.index(label) for label in THREE], {"labels": OTHERWISE}),
+    "numbers-with-a-gap": ([2 * NAMES.index(label) for label in SINGLE], {"labels": NAMES}),
+    "numbers": ([5 * NAMES.index(label) for label in THREE], {}),
+    "texts-named-otherwise": (SINGLE, {"labels": ["lost", "late"]}),
     "normalized": (SINGLE, {"normalize_embeddings": True}),
     "one-vs-rest": (SEVERAL, {"multi_target_strategy": "one-vs-rest", "labels": NAMES}),
     "multi-output": (SEVERAL, {"multi_target_strategy": "multi-output", "labels": NAMES}),
     "classifier-chain": (SEVERAL, {"multi_target_strategy": "classifier-chain", "labels": NAMES}),
+    "classifier-chain-named-otherwise": (
+        [[row[NAMES.index(name)] for name in OTHERWISE] for row in SEVERAL],
+        {"multi_target_strategy": "classifier-chain", "labels": OTHERWISE},
+    ),
+    "several-without-names": (SEVERAL, {"multi_target_strategy": "multi-output"}),
+    "differentiable-named-otherwise": (
+        [OTHERWISE.index(label) for label in THREE],
+        {"use_differentiable_head": True, "head_params": {"out_features": 3}, "labels": OTHERWISE},
+    ),
+    "differentiable-without-names": (
+        [NAMES.index(label) for label in SINGLE],
+        {"use_differentiable_head": True, "head_params": {"out_features": 2}},
+    ),
     "differentiable": (
         [NAMES.index(label) for label in THREE],
         {"use_differentiable_head": True, "head_params": {"out_features": 3, "temperature": 0.5}, "labels": NAMES},

@@ -66,9 +66,9 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     expected = {
-        "train": "BaseModelNotFound OutOfMemory RunNotResumable RunNotSaved SearchFailed SearchResult SearchTrial "
-        "TeacherNotUsable TrainingArguments TrainingDiverged TrainingError TrainingResult default_space distill "
-        "get_templated_dataset read_data sample_dataset search train",
+        "train": "BaseModelNotFound LabelledRows OutOfMemory RunNotResumable RunNotSaved SearchFailed SearchResult "
+        "SearchTrial TeacherNotUsable TrainingArguments TrainingDiverged TrainingError TrainingResult default_space "
+        "distill get_templated_dataset read_data sample_dataset search train",
         "export": "CheckReport CheckedOutput Checkpoint CheckpointError ExportError GraphError GraphInspection "
         "Inspection ParityError Reason UnsupportedCheckpoint check export inspect read_checkpoint "
         "write_packed_graph write_triton_repository",

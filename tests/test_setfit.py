@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sentence_transformers import SentenceTransformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -17,8 +18,10 @@ from setfuse.export import export
 from setfuse.export._heads import read_head
 from setfuse.runtime import Classifier
 from setfuse.train import TrainingArguments, train
+from setfuse.train._head import fit_head
+from setfuse.train._head_settings import HeadSettings
 from tests.models import make_body
-from tests.setfit_both_ways import KINDS, NAMES, SEVERAL, SINGLE, TEXTS, THREE
+from tests.setfit_both_ways import KINDS, NAMES, OTHERWISE, SEVERAL, SINGLE, TEXTS, THREE
 
 pytestmark = pytest.mark.slow
 
@@ -28,10 +31,17 @@ SEVERAL_NAMED = [[name for name, applies in zip(NAMES, row, strict=True) if appl
 TRAINED: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "two-labels": (SINGLE, {}),
     "three-labels": (THREE, {"head_params": {"C": 10.0}}),
+    "numbers-named-otherwise": ([OTHERWISE.index(label) for label in THREE], {"label_names": OTHERWISE}),
+    "numbers-with-a-gap": ([5 * NAMES.index(label) for label in THREE], {}),
     "scaled": (THREE, {"head": make_pipeline(StandardScaler(), LogisticRegression())}),
     "one-vs-rest": (SEVERAL_NAMED, {"multi_target_strategy": "one-vs-rest"}),
     "multi-output": (SEVERAL_NAMED, {"multi_target_strategy": "multi-output"}),
     "classifier-chain": (SEVERAL_NAMED, {"multi_target_strategy": "classifier-chain"}),
+    "classifier-chain-named-otherwise": (
+        SEVERAL_NAMED,
+        {"multi_target_strategy": "classifier-chain", "label_names": OTHERWISE},
+    ),
+    "differentiable-named-otherwise": (THREE, {"head": "differentiable", "label_names": OTHERWISE}),
     "differentiable": (THREE, {"head": "differentiable", "head_params": {"temperature": 0.5}}),
     "differentiable-unbiased": (SINGLE, {"head": "differentiable", "head_params": {"bias": False}}),
     "differentiable-several": (SEVERAL_NAMED, {"head": "differentiable"}),
@@ -87,11 +97,12 @@ def answers_of(folder: Path) -> dict[str, Any]:
 
 
 def named(answers: dict[str, Any]) -> list[Any]:
-    """Give SetFit's predictions as names: it gives 0 and 1 for several labels, and numbers of a differentiable head."""
+    """Give SetFit's predictions as names: it gives 0 and 1 for several labels, and numbers that have no names."""
     labels, predictions = answers["labels"], answers["predictions"]
     if isinstance(predictions[0], list):
+        labels = labels or [str(column) for column in range(len(predictions[0]))]
         return [tuple(name for name, applies in zip(labels, row, strict=True) if applies) for row in predictions]
-    return [prediction if isinstance(prediction, str) else labels[prediction] for prediction in predictions]
+    return [str(prediction) for prediction in predictions]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -106,6 +117,20 @@ def test_what_setfit_saved_is_exported_and_answers_the_same(kind: str, written_b
     with Classifier.load(tmp_path / "bundle", precision="fp32", engine="onnxruntime") as classifier:
         np.testing.assert_allclose(classifier.predict_proba(TEXTS), answers["probabilities"], rtol=0, atol=1e-5)
         assert list(classifier.predict(TEXTS)) == named(answers)
+
+
+@pytest.mark.parametrize("kind", ["classifier-chain-named-otherwise", "numbers-named-otherwise"])
+def test_heads_have_the_columns_of_setfits_in_its_order(kind: str, written_by_setfit: Path) -> None:
+    embeddings = SentenceTransformer(str(written_by_setfit / kind), device="cpu").encode(TEXTS)
+    several = kind.startswith("classifier-chain")
+    settings = HeadSettings(multi_target_strategy="classifier-chain" if several else None)
+
+    head = fit_head(embeddings, SEVERAL_NAMED if several else THREE, settings, OTHERWISE)
+
+    answers = answers_of(written_by_setfit / kind)
+    assert list(head.labels) == answers["labels"]
+    np.testing.assert_allclose(head.predict_proba(embeddings), answers["probabilities"], rtol=0, atol=1e-6)
+    assert head.predict(embeddings) == named(answers)
 
 
 @pytest.mark.parametrize("kind", TRAINED)

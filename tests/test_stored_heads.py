@@ -93,6 +93,24 @@ def test_a_head_of_numbers(tmp_path: Path, make: heads.Maker, classes: int) -> N
     assert read.scores is (Scores.PROBABILITIES if hasattr(head.estimator, "predict_proba") else Scores.DECISION)
 
 
+IN_ANOTHER_ORDER = ("LogisticRegression", "StandardScaler, LogisticRegression", "RandomForestClassifier", "SVC")
+
+
+@pytest.mark.parametrize("classes", [2, 3], ids="{} classes".format)
+@pytest.mark.parametrize("name", IN_ANOTHER_ORDER)
+def test_a_head_whose_labels_are_in_no_alphabetical_order(tmp_path: Path, name: str, classes: int) -> None:
+    x, y = heads.training_set(NAMES[:classes])
+    order = sorted(NAMES[:classes], reverse=True)
+    own = heads.make_quietly({**NUMBERS, **GRAPHS}[name])
+
+    head = fit_head(x, y.tolist(), HeadSettings(head=own), order)
+
+    read = assert_read_as_it_was(tmp_path, head, 1e-5)
+    assert (list(read.classes), read.numbers) == (order, None)
+    numbered = own.fit(x, [order.index(label) for label in y])  # as SetFit: forests and ties depend on the order
+    assert head.predict(NEW) == [order[number] for number in numbered.predict(NEW)]
+
+
 @pytest.mark.parametrize("classes", [2, 3], ids="{} classes".format)
 @pytest.mark.parametrize("make", GRAPHS.values(), ids=GRAPHS)
 def test_a_head_that_is_a_graph(tmp_path: Path, make: heads.Maker, classes: int) -> None:

@@ -212,7 +212,10 @@ def test_the_kind_names_what_is_inside(tmp_path: Path, make: heads.Maker, kind: 
     ids=str,
 )
 def test_classes_of_any_type(tmp_path: Path, given: list[Any], names: tuple[str, ...]) -> None:
-    assert heads.read(tmp_path, heads.fit(LogisticRegression(), *heads.training_set(given))).classes == names
+    head = heads.read(tmp_path, heads.fit(LogisticRegression(), *heads.training_set(given)))
+
+    assert head.classes == names
+    assert head.numbers == (None if isinstance(given[0], str) else tuple(map(int, given)))
 
 
 def test_classes_that_are_python_strings(tmp_path: Path) -> None:
@@ -220,7 +223,7 @@ def test_classes_that_are_python_strings(tmp_path: Path) -> None:
 
     head = heads.read(tmp_path, heads.fit(LogisticRegression(), x, y.astype(object)))
 
-    assert head.classes == ("a", "bb", "ccc")
+    assert (head.classes, head.numbers) == (("a", "bb", "ccc"), None)
 
 
 def test_the_same_head_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -259,7 +262,7 @@ def test_isotonic_steps_are_scikit_learns_interpolation(points: list[tuple[float
     calibrator = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(*zip(*points, strict=True))
     scores = Linear(np.asarray([[-1.0], [1.0]]), np.zeros(2), Link.IDENTITY)
     steps: Steps = _steps([calibrator])
-    head = Head("", ("a", "b"), 1, False, Scores.PROBABILITIES, True, Calibrated(scores, 2, steps), None)
+    head = Head("", ("a", "b"), None, 1, False, Scores.PROBABILITIES, True, Calibrated(scores, 2, steps), None)
     x = np.asarray(score, dtype=np.float32)
 
     answers = HeadGraph(head).answer(x[:, None])

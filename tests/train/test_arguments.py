@@ -17,6 +17,7 @@ from setfuse.train._ranges import RANGES, SCHEDULERS
 OURS = {
     "loss_kwargs": None,
     "gradient_accumulation_steps": 1,
+    "device": None,
     "bf16": False,
     "lr_scheduler_type": "linear",
     "class_weight": None,
@@ -32,12 +33,12 @@ def test_names_and_defaults_are_setfits() -> None:
     # show_progress_bar, which is train's `progress`. There, report_to is "all" and greater_is_better is False.
     assert TrainingArguments().to_json() == OURS | {
         "output_dir": "checkpoints",
-        "batch_size": (16, 2),
-        "num_epochs": (1, 16),
+        "batch_size": [16, 2],
+        "num_epochs": [1, 16],
         "max_steps": -1,
         "sampling_strategy": "oversampling",
         "num_iterations": None,
-        "body_learning_rate": (2e-5, 1e-5),
+        "body_learning_rate": [2e-5, 1e-5],
         "head_learning_rate": 1e-2,
         "loss": "CosineSimilarityLoss",
         "distance_metric": "cosine_distance",
@@ -137,6 +138,7 @@ def test_a_number_is_for_both_phases_and_a_pair_has_one_for_each() -> None:
         ("metric_for_best_model", ""),
         ("greater_is_better", "yes"),
         ("gradient_accumulation_steps", 0),
+        ("device", "gpu"),
         ("bf16", 1),
         ("lr_scheduler_type", "steep"),
         ("class_weight", "fair"),
@@ -166,6 +168,7 @@ class OnLabels(losses.BatchHardTripletLoss):
     ("given", "message"),
     [
         ({"bf16": True, "use_amp": True}, "^bf16 and use_amp: expected one of them"),
+        ({"device": "cpu", "use_amp": True}, "^use_amp: expected a GPU for float16 arithmetic, got device"),
         ({"margin": 0.5}, "^margin: expected it only with BatchAllTripletLoss.*, got it with CosineSimilarityLoss"),
         ({"margin": 0.5, "loss": losses.ContrastiveLoss}, "^margin: .*got it with ContrastiveLoss; .*loss_kwargs"),
         ({"margin": 0.5, "loss": dict}, "^margin: .*got it with dict"),
@@ -235,8 +238,21 @@ def test_what_json_does_not_know_is_written_by_its_name() -> None:
     written = args.to_json()
 
     assert written["loss"] == "builtins.dict"
-    assert written["loss_kwargs"] == {"by": "builtins.max", "of": ["builtins.object", {"pair": (1, 2.5)}], "set": "{3}"}
+    assert written["loss_kwargs"] == {"by": "builtins.max", "of": ["builtins.object", {"pair": [1, 2.5]}], "set": [3]}
     json.dumps(written)
+
+
+def test_what_is_written_is_the_same_in_every_process() -> None:
+    class Local:
+        pass
+
+    args = TrainingArguments(loss=Local, loss_kwargs={"f": partial(max, 3, key=len), "it": Local(), "set": {"b", "a"}})
+
+    assert args.to_json()["loss_kwargs"] == {
+        "f": {"partial": "builtins.max", "args": [3], "key": "builtins.len"},
+        "it": f"{__name__}.{Local.__qualname__}",
+        "set": ["a", "b"],
+    }
 
 
 def test_steps_between_evaluations_alone_ask_for_them() -> None:

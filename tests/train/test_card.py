@@ -1,6 +1,7 @@
 """The model card of a checkpoint: SetFit's sections, true figures, and texts that stay texts."""
 
 import argparse
+import dataclasses
 import html
 import re
 import shlex
@@ -19,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from setfuse.runtime import MultiLabelRow, Row
-from setfuse.train import TrainingArguments, TrainingResult, train
+from setfuse.train import LabelledRows, TrainingArguments, TrainingResult, train
 from setfuse.train._card import CardFacts, model_card
 from setfuse.train._head import fit_head
 from setfuse.train._head_settings import HeadSettings
@@ -74,7 +75,7 @@ def facts(rows: Sequence[Any] = tuple(ROWS), settings: HeadSettings | None = Non
         seconds=12.34,
         steps=70,
         pairs=220,
-        labels={},
+        labels=LabelledRows.of(rows).counts(),
         losses=(),
         metrics={"accuracy": 0.8715, "matthews_correlation": 0.5},
         evaluations=(),
@@ -134,6 +135,12 @@ def test_the_hubs_library_reads_the_metadata() -> None:
     assert data.eval_results is not None
     values = {result.metric_type: result.metric_value for result in data.eval_results}
     assert values == {"accuracy": 0.8715, "matthews_correlation": 0.5}
+
+
+def test_a_loss_on_labels_counts_texts() -> None:
+    card = model_card(facts(args=TrainingArguments(loss="SupCon")))
+
+    assert section(card, "### Training Time") == ["12.3 s for 70 steps and the head, 220 texts an epoch."]
 
 
 def test_a_base_model_from_a_folder_is_no_link() -> None:
@@ -210,6 +217,15 @@ def test_several_labels_a_text() -> None:
 )
 def test_the_heads_regularisation(settings: HeadSettings, said: str) -> None:
     assert f"- **Regularisation of the head:** scikit-learn's {said}" in model_card(facts(settings=settings))
+
+
+def test_labels_are_counted_in_their_order() -> None:
+    base = facts()
+    result = dataclasses.replace(base.result, labels={"positive": 7, "negative": 3})
+
+    lines = section(model_card(facts(result=result)), "### Training Set Metrics")
+
+    assert [cells(line) for line in lines[-2:]] == [["positive", "7"], ["negative", "3"]]
 
 
 def test_the_results_of_the_steps_and_the_best_of_them() -> None:
@@ -317,7 +333,7 @@ def test_the_command_gives_the_same_arguments(arguments: dict[str, Any], monkeyp
         "for_setfit": True,
         "freeze": None,
     }
-    line = command(Call(rows="d.csv", base="org/name", eval_rows="org/data:test", args=args, options=options))
+    line = command(Call(sources=["d.csv"], base="org/name", eval_rows="org/data:test", args=args, options=options))
     assert line is not None
     called: dict[str, Any] = {}
 
@@ -336,7 +352,9 @@ def test_the_command_gives_the_same_arguments(arguments: dict[str, Any], monkeyp
 
 def test_files_are_called_by_their_names_and_other_rows_by_a_stand_in(tmp_path: Path) -> None:
     (tmp_path / "my rows.jsonl").write_text("", encoding="utf-8")
-    call = Call(rows=tmp_path / "my rows.jsonl", base=tmp_path, eval_rows=[1], args=TrainingArguments(), options={})
+    call = Call(
+        sources=[tmp_path / "my rows.jsonl"], base=tmp_path, eval_rows=[1], args=TrainingArguments(), options={}
+    )
 
     line = command(call)
 
@@ -348,11 +366,17 @@ def test_files_are_called_by_their_names_and_other_rows_by_a_stand_in(tmp_path: 
 
 @pytest.mark.parametrize(
     "options",
-    [{"metric": len}, {"head": LinearSVC()}, {"label_names": ["a,b"]}, {"metric_kwargs": {"a": object()}}],
-    ids=["function", "classifier", "comma", "object"],
+    [
+        {"metric": len},
+        {"head": LinearSVC()},
+        {"label_names": ["a,b"]},
+        {"metric_kwargs": {"a": object()}},
+        {"callbacks": [object()]},
+    ],
+    ids=["function", "classifier", "comma", "object", "callback"],
 )
 def test_what_no_command_line_can_name(options: dict[str, Any]) -> None:
-    assert command(Call(rows="d", base="b", eval_rows=None, args=TrainingArguments(), options=options)) is None
+    assert command(Call(sources=["d"], base="b", eval_rows=None, args=TrainingArguments(), options=options)) is None
     assert "an object that no command line can name" in model_card(facts(command=None))
 
 
@@ -360,7 +384,9 @@ def test_a_student_names_its_teacher() -> None:
     card = model_card(facts(teacher="a_b|c", command=None))
 
     assert "on 5 texts that a_b&#124;c labelled." in card
-    assert section(card, "### Reproduction") == ["It was taught by `setfuse.train.distill`, which has no command line."]
+    assert section(card, "### Reproduction") == [
+        "`setfuse.train.distill` was called with an object that no command line can name."
+    ]
 
 
 def test_a_checkpoint_has_its_card(tiny_base: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from setfuse.runtime import DatasetError, HubError, MissingExtra, MultiLabelRow, Row, UsageError
+from setfuse.train import LabelledRows, sample_dataset
 from setfuse.train._data import read_data, read_unlabelled
 
 TEXTS = ["late, again", 'the "best"\nparcel', "NA"]
@@ -88,14 +89,14 @@ forms_with_lists = pytest.mark.parametrize("form", WITH_LISTS, ids=lambda form: 
 
 @any_form
 def test_texts_and_labels_are_those_of_the_data_to_the_letter(form: Form, tmp_path: Path) -> None:
-    assert read_data(form(table(), tmp_path)) == ROWS
+    assert list(read_data(form(table(), tmp_path))) == ROWS
 
 
 @any_form
 def test_columns_of_other_names(form: Form, tmp_path: Path) -> None:
     data = form(table(text="sentence", label="category"), tmp_path)
 
-    assert read_data(data, columns={"sentence": "text", "category": "label"}) == ROWS
+    assert list(read_data(data, columns={"sentence": "text", "category": "label"})) == ROWS
 
 
 @any_form
@@ -130,7 +131,7 @@ def test_lists_of_texts_make_multi_label_rows(form: Form, tmp_path: Path) -> Non
     data = form(table([["lost", "late"], [], ["late"]]), tmp_path)
 
     expected = [("lost", "late"), (), ("late",)]
-    assert read_data(data) == [MultiLabelRow(text, names) for text, names in zip(TEXTS, expected, strict=True)]
+    assert list(read_data(data)) == [MultiLabelRow(text, names) for text, names in zip(TEXTS, expected, strict=True)]
 
 
 @forms_with_lists
@@ -189,6 +190,57 @@ def test_class_labels_bring_their_names(way: str, tmp_path: Path) -> None:
         read_data(data([2, -1, 1], names))  # type: ignore[arg-type]  # how the Hub marks rows without a label
 
 
+def numbers_of(data: Any, names: list[str] | None = None) -> list[tuple[str, int]]:
+    return list(read_data(data, label_names=names).numbers.items())
+
+
+@any_form
+def test_labels_are_numbered_as_setfit_has_them(form: Form, tmp_path: Path) -> None:
+    by_name = list(zip(NAMES, range(3), strict=True))
+
+    assert numbers_of(form(table([2, 1, 2]), tmp_path), NAMES) == by_name  # the order of the names, a missing one too
+    assert numbers_of(form(table(["neutral", "positive", "neutral"]), tmp_path), NAMES) == by_name
+    assert numbers_of(form(table([10, 2, 0]), tmp_path)) == [("0", 0), ("2", 2), ("10", 10)]
+    assert numbers_of(form(table(["b", "10", "a"]), tmp_path)) == [("10", 0), ("a", 1), ("b", 2)]
+
+
+def test_a_class_labels_order_is_that_of_its_names() -> None:
+    for labels, feature in (([2, 1, 2], datasets.ClassLabel(names=NAMES)), ([[2], [], [1]], None)):
+        features = datasets.Features({**FEATURES, "label": feature or datasets.List(datasets.ClassLabel(names=NAMES))})
+
+        assert list(read_data(datasets.Dataset.from_dict(table(labels), features=features)).numbers) == NAMES
+
+
+@pytest.mark.parametrize(
+    ("labels", "order"),
+    [
+        (["3", "-1", "10"], [("-1", -1), ("3", 3), ("10", 10)]),
+        (["01", "1", "2"], [("01", 0), ("1", 1), ("2", 2)]),  # no number is written so: it would be 1, too
+        (["2", "1", "9" * 30], [("1", 0), ("2", 1), ("9" * 30, 2)]),  # more than int64 holds
+        (["٣", "2", "1"], [("1", 0), ("2", 1), ("٣", 2)]),
+        (["10", "2", "-"], [("-", 0), ("10", 1), ("2", 2)]),
+    ],
+)
+def test_texts_that_are_numbers_and_texts_that_are_not(labels: list[str], order: list[tuple[str, int]]) -> None:
+    assert numbers_of([Row("text", label) for label in labels]) == order
+
+
+def test_rows_that_were_read_keep_their_labels_order() -> None:
+    rows = read_data([Row("x", "b"), Row("y", "a"), Row("z", "c")], label_names=["c", "d", "b", "a"])
+
+    order = [("c", 0), ("d", 1), ("b", 2), ("a", 3)]
+    assert numbers_of(rows) == numbers_of(rows[1:]) == numbers_of(sample_dataset(rows, num_samples=1)) == order
+    assert (list(rows[1:]), len(rows[1:])) == ([Row("y", "a"), Row("z", "c")], 2)
+    assert numbers_of(rows, ["a", "b", "c"]) == numbers_of(list(rows)) == [("a", 0), ("b", 1), ("c", 2)]
+
+
+def test_every_label_of_a_row_has_a_number() -> None:
+    with pytest.raises(UsageError, match=r"^f:2: expected one of the labels b, c, got 'a'; name all labels"):
+        LabelledRows.of([Row("x", "b", "f:1"), Row("y", "a", "f:2")], ["b", "c"])
+    with pytest.raises(UsageError, match=r"^the rows: expected one of the labels b, got 'a'"):
+        LabelledRows((MultiLabelRow("x", ("b", "a")),), {"b": 0})
+
+
 def test_the_format_of_a_dataset_does_not_matter() -> None:
     data = datasets.Dataset.from_dict(table([1, 0, 2])).with_format("numpy")
 
@@ -209,8 +261,8 @@ def test_rows_know_where_they_stand(tmp_path: Path) -> None:
 def test_rows_stay_rows() -> None:
     several = [MultiLabelRow("a", ("b", "c")), MultiLabelRow("d", ())]
 
-    assert read_data(ROWS) == ROWS
-    assert read_data(iter(several)) == several
+    assert list(read_data(ROWS)) == ROWS
+    assert list(read_data(iter(several))) == several
 
 
 @any_form
@@ -307,13 +359,14 @@ def test_a_dataset_of_several_splits_is_refused_with_their_names() -> None:
 
     with pytest.raises(DatasetError, match=r"expected one split, found train, test; pass one, as in data\['train'\]"):
         read_data(data)
-    assert read_data(data["test"]) == ROWS
+    assert list(read_data(data["test"])) == ROWS
 
 
 def test_texts_without_labels(tmp_path: Path) -> None:
     for form in FORMS:
-        assert read_unlabelled(form({"sentence": TEXTS}, tmp_path), columns={"sentence": "text"}) == TEXTS
-    assert read_unlabelled(iter(TEXTS)) == read_unlabelled(ROWS) == TEXTS
+        rows = read_unlabelled(form({"sentence": TEXTS}, tmp_path), columns={"sentence": "text"})
+        assert [row.text for row in rows] == TEXTS
+    assert [row.text for row in read_unlabelled(iter(TEXTS))] == [row.text for row in read_unlabelled(ROWS)] == TEXTS
     with pytest.raises(DatasetError, match='row 2: expected a "text" that is a string and not blank'):
         read_unlabelled(["a", " "])
     with pytest.raises(DatasetError, match="the rows: expected at least one text, found none"):
@@ -332,7 +385,7 @@ def test_a_name_on_the_hub(name: str, split: str, monkeypatch: pytest.MonkeyPatc
 
     rows = read_data(name)
 
-    assert rows == ROWS
+    assert list(rows) == ROWS
     assert rows[1].origin == f"{name}: row 2"
     assert asked == [("org/name", split)]
 

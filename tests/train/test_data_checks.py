@@ -5,24 +5,24 @@ import logging
 import pytest
 
 from setfuse.runtime import MultiLabelRow, Row
-from setfuse.train import TrainingArguments
+from setfuse.train import LabelledRows, TrainingArguments
 from setfuse.train._checks import check_rows
-from setfuse.train._data_checks import contradictions, label_counts
+from setfuse.train._data_checks import contradictions
 
 
 def test_counts_of_labels() -> None:
-    assert label_counts([Row("a", "x"), Row("b", "w"), Row("c", "x")]) == {"w": 1, "x": 2}
-    assert label_counts([MultiLabelRow("a", ("x", "w")), MultiLabelRow("b", ()), MultiLabelRow("c", ("x",))]) == {
-        "w": 1,
-        "x": 2,
-    }
+    one = LabelledRows.of([Row("a", "x"), Row("b", "w"), Row("c", "x")], ["x", "v", "w"])
+    several = LabelledRows.of([MultiLabelRow("a", ("x", "w")), MultiLabelRow("b", ()), MultiLabelRow("c", ("x",))])
+
+    assert list(one.counts().items()) == [("x", 2), ("w", 1)]
+    assert list(several.counts().items()) == [("w", 1), ("x", 2)]
 
 
 def test_labels_that_occur_once_are_named_up_to_a_few(caplog: pytest.LogCaptureFixture) -> None:
     rows = [Row("a", "x", "f:1"), Row("b", "x", "f:2"), *(Row(str(n), f"l{n}", f"f:{n}") for n in range(3, 20))]
 
     with caplog.at_level(logging.WARNING, "setfuse.train"):
-        check_rows(rows, [], TrainingArguments())
+        check_rows(LabelledRows.of(rows), [], TrainingArguments())
 
     assert caplog.messages[0] == "f:3: the label 'l3' has this text only; correct it if it is misspelt"
     assert caplog.messages[5:] == ["12 more labels have one text only"]

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,7 @@ from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall
 from transformers import EarlyStoppingCallback
 
 from setfuse.runtime import DatasetError, Row, UsageError
-from setfuse.train import TrainingArguments, TrainingResult, train
+from setfuse.train import TrainingArguments, TrainingResult, sample_dataset, train
 from setfuse.train import _recipe as recipe
 from setfuse.train._drawing import draw_held_out_pairs
 from setfuse.train._metrics import make_metric
@@ -290,10 +291,30 @@ def test_an_evaluation_that_cannot_be_made_is_refused_before_anything_is_loaded(
         run(Path("no-such-base-is-looked-for"), metric=metric, rows=rows, **given)
 
 
-def test_a_best_model_by_what_a_function_does_not_measure_is_refused_at_the_first_evaluation(tiny_base: Path) -> None:
-    message = r"^metric_for_best_model: expected one of embedding_loss, accuracy, planned, runtime, which are measured"
+def test_a_best_model_by_what_a_function_does_not_measure_is_refused(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("setfuse.train._recipe.load_body", None)  # before the body is loaded
+
+    message = r"^metric_for_best_model: expected one of embedding_loss, accuracy, planned, which are measured, got 'oth"
     with pytest.raises(UsageError, match=message):
         run(tiny_base, metric=fixed_metric([1.0]), metric_for_best_model="other")
+
+
+def test_a_head_is_fitted_once_for_what_a_step_measures_and_saves(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+    fit = recipe.fit_head
+
+    def counted(*given: Any) -> Any:
+        fitted.append(given)
+        return fit(*given)
+
+    monkeypatch.setattr(recipe, "fit_head", counted)
+    run(tiny_base, eval_steps=2, save_steps=2, max_steps=4, save_strategy="steps")
+
+    assert len(fitted) == 3  # of the steps 2 and 4, and of the checkpoint at the end
 
 
 @pytest.mark.parametrize(
@@ -310,9 +331,100 @@ def test_metrics_are_scikit_learns(metric: str, oracle: Any) -> None:
     predicted = ["no", "yes", "no", "yes", "yes", "no", "no"]
     numbers = [[int(label == "yes") for label in labels] for labels in (given, predicted)]
 
-    found = make_metric(metric, ["no", "yes"], {})(predicted, given)
+    found = make_metric(metric, {"no": 0, "yes": 1}, {})(predicted, given)
 
     assert found == {"accuracy": 5 / 7, metric: oracle(*numbers)}  # of 0 and 1, scikit-learn takes 1
+
+
+@pytest.mark.parametrize("metric", ["f1", "precision", "recall"])
+@pytest.mark.parametrize("numbers", [{"not_equivalent": 0, "equivalent": 1}, {"not_equivalent": 0, "equivalent": 7}])
+def test_of_two_labels_the_second_counts_whatever_its_name(metric: str, numbers: dict[str, int]) -> None:
+    given = ["equivalent", "not_equivalent", "equivalent", "equivalent"]
+    predicted = ["equivalent", "equivalent", "not_equivalent", "equivalent"]
+    oracle = {"f1": f1_score, "precision": precision_score, "recall": recall_score}[metric]
+
+    found = make_metric(metric, {**numbers, "unseen": 9}, {}, known=list(numbers))(predicted, given)
+
+    assert found[metric] == oracle(given, predicted, pos_label="equivalent")
+
+
+def test_the_mean_over_labels_leaves_out_those_that_are_not_known() -> None:
+    numbers, known = {"c": 0, "unseen": 1, "a": 2}, ["c", "a"]
+
+    found = make_metric("f1", numbers, {}, known=known, multi_label=True)([("a",), ("c",)], [("a",), ("a", "c")])
+
+    assert found["f1"] == f1_score([[0, 1], [1, 1]], [[0, 1], [1, 0]], average="macro")
+
+
+@pytest.mark.parametrize(
+    ("numbers", "predicted", "given", "handed"),
+    [
+        ({"c": 0, "unseen": 1, "a": 2}, ["a", "c", "a"], ["c", "c", "a"], ([2, 0, 2], [0, 0, 2])),
+        ({"1": 1, "5": 5}, ["5", "1"], ["1", "1"], ([5, 1], [1, 1])),
+        (
+            {"c": 0, "unseen": 1, "a": 2},
+            [("a", "c"), ()],
+            [("c",), ("a",)],
+            ([[1, 0, 1], [0, 0, 0]], [[1, 0, 0], [0, 0, 1]]),
+        ),
+    ],
+    ids=["names", "whole numbers", "several labels"],
+)
+def test_a_function_is_handed_what_setfit_hands_it(
+    numbers: dict[str, int], predicted: Any, given: Any, handed: tuple[list[Any], list[Any]]
+) -> None:
+    seen: list[Any] = []
+
+    def metric(*arrays: Any, average: str) -> float:
+        seen.extend(arrays)
+        return float(f1_score(arrays[1], arrays[0], average=average, zero_division=0.0))
+
+    several = isinstance(given[0], tuple)
+    found = make_metric(metric, numbers, {"average": "macro"}, known=list(numbers)[::2], multi_label=several)(
+        predicted, given
+    )
+
+    assert [array.tolist() for array in seen] == list(handed)
+    assert {array.dtype for array in seen} == {np.dtype(np.int64)}
+    assert found["metric"] == f1_score(handed[1], handed[0], average="macro", zero_division=0.0)
+
+
+@pytest.mark.parametrize("way", ["label_names", "ClassLabel", "few of a ClassLabel"])
+def test_training_measures_by_the_order_of_the_names(way: str, tiny_base: Path) -> None:
+    names = ["not_equivalent", "equivalent"]
+    content = {"text": [row.text for row in ROWS], "label": [number % 2 for number in range(len(ROWS))]}
+    feature = datasets.Value("int64") if way == "label_names" else datasets.ClassLabel(names=names)
+    features = datasets.Features({"text": datasets.Value("string"), "label": feature})
+    data: Any = datasets.Dataset.from_dict(content, features=features)
+    if way == "few of a ClassLabel":
+        data = sample_dataset(data, num_samples=6)
+    seen: list[Any] = []
+
+    def metric(predicted: Any, given: Any) -> dict[str, float]:
+        seen.append((predicted, given))
+        return {"own": float(f1_score(given, predicted))}
+
+    result, by_name = (
+        train(
+            data,
+            base=tiny_base,
+            out="out",
+            args=TrainingArguments(max_steps=2, save_strategy="no"),
+            eval_rows=[{"text": text, "label": number % 2} for number, text in enumerate(content["text"])],
+            label_names=names,
+            metric=taken,
+            overwrite=True,
+        )
+        for taken in (metric, "f1")
+    )
+
+    given = np.arange(len(ROWS)) % 2
+    np.testing.assert_array_equal(seen[0], [given, given])  # the rehearsal
+    np.testing.assert_array_equal(seen[1][1], given)
+    assert result.metrics["own"] == by_name.metrics["f1"] != f1_score(given, seen[1][0], pos_label=0)
+    assert list(result.labels) == names
+    for file, key in (("head.json", "classes"), ("config_setfit.json", "labels")):
+        assert json.loads(Path("out", file).read_text(encoding="utf-8"))[key] == names
 
 
 @pytest.mark.parametrize("average", ["macro", "micro", "weighted"])
@@ -320,28 +432,35 @@ def test_a_metrics_own_settings_reach_it(average: str) -> None:
     given, predicted = ["a", "b", "c", "a"], ["a", "c", "c", "b"]
 
     for labels in (["a", "b", "c"], ["a", "b"]):
-        found = make_metric("f1", labels, {"average": average})(predicted, given)
+        found = make_metric("f1", {"a": 0, "b": 1, "c": 2}, {"average": average}, known=labels)(predicted, given)
         assert found["f1"] == f1_score(given, predicted, average=average)
 
 
 @pytest.mark.parametrize(
     ("metric", "expected"),
     [
-        (lambda predicted, given: sum(map(str.__eq__, predicted, given)), {"metric": 2.0}),
+        (lambda predicted, given: (predicted == given).sum(), {"metric": 2.0}),
         (
-            lambda predicted, given: {"first": given[0] == "a", "n": np.float32(len(predicted))},
+            lambda predicted, given: {"first": given[0] == 0, "n": np.float32(len(predicted))},
             {"first": 1.0, "n": 3.0},
         ),
     ],
     ids=["a number", "numbers by name"],
 )
 def test_a_function_may_measure(metric: Any, expected: dict[str, float]) -> None:
-    assert make_metric(metric, ["a", "b"], {})(["a", "b", "a"], ["a", "b", "b"]) == {"accuracy": 2 / 3} | expected
+    assert make_metric(metric, {"a": 0, "b": 1}, {})(["a", "b", "a"], ["a", "b", "b"]) == {"accuracy": 2 / 3} | expected
 
 
 def test_a_function_that_gives_no_number_is_told() -> None:
     with pytest.raises(UsageError, match=r"^metric: expected a number, or numbers by name, got 'good' from it"):
-        make_metric(lambda *_: "good", ["a", "b"], {})(["a"], ["a"])
+        make_metric(lambda *_: "good", {"a": 0, "b": 1}, {})(["a"], ["a"])
+
+
+def test_a_metric_that_is_taken_of_nothing_is_told(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    args = TrainingArguments(max_steps=1)
+    train(ROWS, base=tiny_base, out="out", args=args, metric="f1")
+
+    assert "metric: 'f1' has no effect without rows to measure on" in caplog.text
 
 
 def test_an_evaluation_is_logged(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,7 +20,7 @@ ROWS = [Row(f"t{number}", str(label)) for number, label in enumerate(RECORDED["l
 def test_samples_are_those_that_setfit_recorded(case: dict[str, Any]) -> None:
     rows = sample_dataset(ROWS, num_samples=case["num_samples"], seed=case["seed"])
 
-    assert rows == [ROWS[number] for number in case["rows"]]
+    assert list(rows) == [ROWS[number] for number in case["rows"]]
 
 
 @settings(max_examples=25, deadline=None)
@@ -72,18 +72,18 @@ def test_templated_rows_are_those_that_setfit_recorded(case: dict[str, Any]) -> 
 
     if case["multi_label"]:
         hot = [(text, tuple(name for name, on in zip(names, label, strict=True) if on)) for text, label in case["rows"]]
-        assert rows == [MultiLabelRow(text, labels) for text, labels in hot]
+        assert list(rows) == [MultiLabelRow(text, labels) for text, labels in hot]
     else:
-        assert rows == [Row(text, names[label]) for text, label in case["rows"]]
+        assert list(rows) == [Row(text, names[label]) for text, label in case["rows"]]
 
 
 def test_templated_rows_come_after_those_given() -> None:
     one = get_templated_dataset([{"t": "x", "l": 1}], ["a", "b"], sample_size=1, text_column="t", label_column="l")
     several = get_templated_dataset([{"text": "x", "label": [1, 1]}], ["a", "b"], sample_size=1, multi_label=True)
 
-    assert one == [Row("x", "b"), Row("This sentence is a", "a"), Row("This sentence is b", "b")]
+    assert list(one) == [Row("x", "b"), Row("This sentence is a", "a"), Row("This sentence is b", "b")]
     assert several[0] == MultiLabelRow("x", ("a", "b"))
-    assert several[1:] == [MultiLabelRow(f"This sentence is {name}", (name,)) for name in "ab"]
+    assert list(several[1:]) == [MultiLabelRow(f"This sentence is {name}", (name,)) for name in "ab"]
 
 
 def test_label_names_of_a_reference() -> None:
@@ -101,6 +101,32 @@ def test_label_names_of_a_reference() -> None:
     assert labels(datasets.Dataset.from_dict(data)) == ["a", "b", "c"]
     with pytest.raises(DatasetError, match="row 1: expected a number, with its name in label_text, found 'c'"):
         labels(datasets.Dataset.from_dict({"label": ["c"], "label_text": ["c"]}))
+
+
+def test_numbers_that_a_reference_does_not_name_are_no_other_labels() -> None:
+    reference = [{"label": number, "label_text": f"n{number}"} for number in (2, 0)]
+    rows = [{"text": "x", "label": 1}]
+
+    with pytest.raises(DatasetError, match="the rows: expected a name for each number from 0 to 2, found none for 1;"):
+        get_templated_dataset(rows, reference_dataset=reference)
+
+    alone = get_templated_dataset(reference_dataset=reference, sample_size=1)
+    whole = get_templated_dataset(rows, reference_dataset=[*reference, {"label": "1", "label_text": "n1"}])
+    assert [row.label for row in alone if isinstance(row, Row)] == ["n0", "n2"]
+    assert whole[0] == Row("x", "n1")
+
+
+def test_a_number_with_two_names_is_refused() -> None:
+    reference = [{"label": 0, "label_text": name} for name in ("a", "a", "b")]
+
+    with pytest.raises(DatasetError, match="row 3: expected the name 'a' for 0, as in an earlier row, found 'b'"):
+        get_templated_dataset(reference_dataset=reference)
+
+
+def test_made_rows_have_the_order_of_the_names() -> None:
+    rows = get_templated_dataset([Row("x", "b")], ["c", "b", "a"])
+
+    assert list(rows.numbers.items()) == [("c", 0), ("b", 1), ("a", 2)]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.decomposition import PCA
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
@@ -82,6 +83,68 @@ def test_several_labels_by_every_strategy(strategy: str, weight: str | None) -> 
     said = [tuple(np.asarray(NAMES)[row > 0].tolist()) for row in expected.predict(NEW)]
     assert head.predict(NEW) == said
     assert {len(row) for row in said} >= {0, 1, 2}
+
+
+OTHERWISE = ("refund", "late", "lost")
+NUMBERS = [OTHERWISE.index(label) for label in LABELS]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_several_labels_in_another_order(strategy: str) -> None:
+    expected = STRATEGIES[strategy](LogisticRegression()).fit(X, INDICATORS[:, [2, 0, 1]])
+
+    head = fit_head(X, LABEL_SETS, HeadSettings(multi_target_strategy=strategy), ["unseen", *OTHERWISE])
+
+    assert head.labels == OTHERWISE
+    assert head.predict(NEW) == [tuple(np.asarray(OTHERWISE)[row > 0].tolist()) for row in expected.predict(NEW)]
+
+
+def test_a_chains_links_stand_in_the_labels_order() -> None:
+    expected = ClassifierChain(LogisticRegression()).fit(X, INDICATORS[:, [2, 0, 1]]).predict_proba(NEW)
+    settings = HeadSettings(multi_target_strategy="classifier-chain")
+
+    found = fit_head(X, LABEL_SETS, settings, OTHERWISE).predict_proba(NEW)
+
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    assert np.abs(fit_head(X, LABEL_SETS, settings).predict_proba(NEW)[:, [2, 0, 1]] - expected).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        RandomForestClassifier(5, random_state=0),
+        LinearDiscriminantAnalysis(priors=[0.7, 0.2, 0.1]),
+        make_pipeline(StandardScaler(), LogisticRegression()),
+    ],
+    ids=["forest", "priors", "pipeline"],
+)
+def test_one_label_in_another_order(own: Any) -> None:
+    expected = clone(own).fit(X, NUMBERS)
+
+    head = fit_head(X, LABELS, HeadSettings(head=own), ["unseen", *OTHERWISE])
+
+    assert head.labels == OTHERWISE
+    np.testing.assert_array_equal(head.predict_proba(NEW), expected.predict_proba(NEW))
+    assert head.predict(NEW) == [OTHERWISE[number] for number in expected.predict(NEW)]
+
+
+@pytest.mark.parametrize("balanced", [True, False])
+@pytest.mark.parametrize("way", ["class_weight", "a classifier", "a pipeline"])
+def test_weights_by_label_in_another_order(way: str, balanced: bool) -> None:
+    by_name: Any = "balanced" if balanced else {"late": 1.0, "lost": 9.0, "refund": 0.1}
+    by_number: Any = "balanced" if balanced else {0: 0.1, 1: 1.0, 2: 9.0}
+    expected = LogisticRegression(class_weight=by_number).fit(X, NUMBERS)
+    own = LogisticRegression(class_weight=by_name)
+    settings = {
+        "class_weight": HeadSettings(class_weight=by_name),
+        "a classifier": HeadSettings(head=own),
+        "a pipeline": HeadSettings(head=make_pipeline(own)),
+    }
+
+    head = fit_head(X, LABELS, settings[way], OTHERWISE)
+
+    np.testing.assert_array_equal(head.predict_proba(NEW), expected.predict_proba(NEW))
+    assert own.class_weight == by_name
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,8 @@ class Checkpoint:
         width: That of the embedding which the head sees.
         normalize_embeddings: Whether SetFit's configuration asks for embeddings of unit length.
         head: The classifier.
-        labels: Names of the labels, in the order of the head's classes.
+        labels: Names of the labels, in the order of the head's classes: its own where these are texts, else those that
+            SetFit's configuration has for them.
         max_length: Tokens of the longest text, special tokens included.
         tokenizer: The `tokenizers` definition, without padding, cut at `max_length`.
         prompt: What the body puts before each text.
@@ -148,13 +149,21 @@ def _prompt(folder: Path) -> str:
 
 
 def _labels(folder: Path, setfit_config: Mapping[str, Any], head: Head) -> tuple[str, ...]:
-    labels = setfit_config.get("labels") or list(head.classes)
-    if not isinstance(labels, list) or len(labels) != len(head.classes) or len(set(map(str, labels))) != len(labels):
-        raise CheckpointError(
-            f"{folder / 'config_setfit.json'}: expected {len(head.classes)} different labels, one a class of the head; "
-            f"found {labels!r}"
-        )
-    return tuple(str(label) for label in labels)
+    # As SetFit's `predict`: classes that are texts are the answer, and `labels` is a list to look up numbers in.
+    given = setfit_config.get("labels")
+    if head.numbers is None or not given:
+        return head.classes
+    path = folder / "config_setfit.json"
+    if not isinstance(given, list) or (head.multi_label and len(given) != len(head.numbers)):
+        raise CheckpointError(f"{path}: expected {len(head.numbers)} labels, one a class of the head; found {given!r}")
+    try:
+        labels = tuple(str(given[number]) for number in head.numbers)
+    except IndexError as error:
+        numbers = ", ".join(map(str, head.numbers))
+        raise CheckpointError(f"{path}: expected a label for each of the head's {numbers}; found {given!r}") from error
+    if len(set(labels)) != len(labels):
+        raise CheckpointError(f"{path}: expected {len(labels)} different labels; found {given!r}")
+    return labels
 
 
 def _training(path: Path) -> dict[str, Any]:

@@ -18,12 +18,14 @@ from ._errors import (  # noqa: E402
     TrainingError,
 )
 from ._few_shot import get_templated_dataset, sample_dataset  # noqa: E402
+from ._labelled_rows import LabelledRows  # noqa: E402
 from ._result import TrainingResult  # noqa: E402
 from ._search import SearchResult, SearchTrial, default_space, search  # noqa: E402
 from ._train import train  # noqa: E402
 
 __all__ = [
     "BaseModelNotFound",
+    "LabelledRows",
     "OutOfMemory",
     "RunNotResumable",
     "RunNotSaved",

@@ -5,17 +5,21 @@ from collections.abc import Mapping, Sequence
 from setfuse.runtime import DatasetError, MultiLabelRow, Row, to_multi_label_row, to_row
 
 from ._label_names import LabelNames, kind_of, plain
+from ._labelled_rows import AnyLabelledRows, AnyRow, LabelledRows
 from ._sources import Columns, Data, open_source
 
 
 def read_data(
     data: Data, *, columns: Mapping[str, str] | None = None, label_names: Sequence[str] | None = None
-) -> list[Row] | list[MultiLabelRow]:
+) -> AnyLabelledRows:
     """Read labelled texts in any form.
 
     A label is a text or a whole number; in multi-label data it is a list of texts or a multi-hot list, a 0 or a 1 for
     each label. Numbers become names where there are names: those of `label_names`, else those of a `ClassLabel`
     feature (of which a list holds numbers, as `datasets` has it). Without names, a number becomes its digits.
+
+    The labels' order is that of the names, where there are names; whole numbers (texts of digits, too) are in numeric
+    order, other labels in alphabetical order. `LabelledRows` keep the order that they have.
 
     Args:
         data: See `Data`.
@@ -25,7 +29,7 @@ def read_data(
             digits of a number that has a name, as in CSV.
 
     Returns:
-        The rows in the data's order; each knows where it came from.
+        The rows in the data's order, as a sequence that has the labels' order, too; each knows where it came from.
 
     Raises:
         UsageError: `columns` or `label_names` is not what is expected.
@@ -56,12 +60,18 @@ def read_data(
                 )
         if not kinds:
             raise DatasetError(f"{source.name}: expected at least one labelled text, found none")
-    return multi_label_rows or rows
+    return _numbered(multi_label_rows, data, named) if multi_label_rows else _numbered(rows, data, named)
+
+
+def _numbered(rows: Sequence[AnyRow], data: Data, named: LabelNames) -> LabelledRows[AnyRow]:
+    if isinstance(data, LabelledRows) and not named.names:
+        return LabelledRows(tuple(rows), data.numbers)
+    return LabelledRows.of(rows, named.names)
 
 
 def read_single_label(
     data: Data, *, columns: Mapping[str, str] | None = None, label_names: Sequence[str] | None = None
-) -> list[Row]:
+) -> LabelledRows[Row]:
     """Read texts of one label each: `read_data`, where lists of labels are of no use.
 
     Raises:
@@ -70,15 +80,16 @@ def read_single_label(
         HubError: As `read_data`.
         MissingExtra: As `read_data`.
     """
+    found = read_data(data, columns=columns, label_names=label_names)
     rows: list[Row] = []
-    for row in read_data(data, columns=columns, label_names=label_names):
+    for row in found:
         if isinstance(row, MultiLabelRow):
             raise DatasetError(f"{row.origin}: expected one label a row, found a list of {len(row.labels)}")
         rows.append(row)
-    return rows
+    return LabelledRows(tuple(rows), found.numbers)
 
 
-def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> list[str]:
+def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> list[MultiLabelRow]:
     """Read the texts of data in any form, whether or not they have labels.
 
     Args:
@@ -86,7 +97,7 @@ def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> 
         columns: As in `read_data`.
 
     Returns:
-        The texts in the data's order; none is blank.
+        Rows without labels, in the data's order; none is blank.
 
     Raises:
         UsageError: `columns` is not what is expected.
@@ -97,8 +108,7 @@ def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> 
     where = Columns.from_mapping(columns)
     with open_source(data, (where.text,), where.label) as source:
         texts = [
-            to_multi_label_row({"text": record[where.text], "label": []}, origin).text
-            for origin, record in source.records
+            to_multi_label_row({"text": record[where.text], "label": []}, origin) for origin, record in source.records
         ]
         if not texts:
             raise DatasetError(f"{source.name}: expected at least one text, found none")

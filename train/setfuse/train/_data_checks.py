@@ -1,6 +1,5 @@
-"""What to know of labelled rows before training: how many a label, which are too few, which contradict each other."""
+"""What to know of labelled rows before training: their labels, and which rows contradict each other."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from setfuse.runtime import MultiLabelRow, Row
@@ -19,15 +18,6 @@ def labels_of(row: Row | MultiLabelRow) -> tuple[str, ...]:
 def label_values(rows: Rows) -> list[str] | list[tuple[str, ...]]:
     """Give the label of each row, or (multi-label) the tuple of its labels."""
     return [row.label if isinstance(row, Row) else row.labels for row in rows]  # type: ignore[return-value] # rows are of one kind
-
-
-def label_counts(rows: Rows) -> dict[str, int]:
-    """Count the rows of each label.
-
-    Returns:
-        The counts, labels in alphabetical order; a row of several labels counts for each.
-    """
-    return dict(sorted(Counter(label for row in rows for label in labels_of(row)).items()))
 
 
 def contradictions(rows: Rows) -> str | None:

@@ -2,16 +2,14 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
 
 import numpy as np
 
 from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
 
 from ._data import read_data, read_single_label
+from ._labelled_rows import AnyLabelledRows, AnyRow, LabelledRows
 from ._sources import Data, open_source
-
-_AnyRow = TypeVar("_AnyRow", Row, MultiLabelRow)
 
 
 def sample_dataset(
@@ -22,7 +20,7 @@ def sample_dataset(
     *,
     text_column: str = "text",
     label_names: Sequence[str] | None = None,
-) -> list[Row]:
+) -> LabelledRows[Row]:
     """Take the same number of rows of each label: the rows, and their order, of SetFit's `sample_dataset`.
 
     Args:
@@ -34,7 +32,7 @@ def sample_dataset(
         label_names: As in `read_data`.
 
     Returns:
-        The rows, shuffled.
+        The rows, shuffled; their labels have the order that the data has.
 
     Raises:
         UsageError: `num_samples` or `seed` is out of its range.
@@ -53,7 +51,8 @@ def sample_dataset(
         counts[row.label] += 1
         if counts[row.label] <= num_samples:
             taken.append(row)
-    return [taken[number] for number in np.random.default_rng(seed).permutation(len(taken))]
+    order = np.random.default_rng(seed).permutation(len(taken))
+    return LabelledRows(tuple(taken[number] for number in order), rows.numbers)
 
 
 def get_templated_dataset(
@@ -67,7 +66,7 @@ def get_templated_dataset(
     label_column: str = "label",
     multi_label: bool = False,
     label_names_column: str = "label_text",
-) -> list[Row] | list[MultiLabelRow]:
+) -> AnyLabelledRows:
     """Make rows from the names of labels, for training without any labelled text: SetFit's `get_templated_dataset`.
 
     Args:
@@ -83,13 +82,14 @@ def get_templated_dataset(
         label_names_column: Which column of `reference_dataset` names the labels, where there is no `ClassLabel`.
 
     Returns:
-        The rows of `dataset`, then `sample_size` rows of each label.
+        The rows of `dataset`, then `sample_size` rows of each label; the labels' order is that of their names.
 
     Raises:
         UsageError: Not exactly one of `candidate_labels` and `reference_dataset` is given, the template has no `{}`,
             `sample_size` is below 1, or there are no labels.
         DatasetError: The data cannot be read, or its rows have one label where they should have lists, or lists where
-            they should have one.
+            they should have one; or the reference gives a number several names, or leaves numbers out, so that those
+            of `dataset` cannot be named.
         HubError: The Hub did not give the data set.
     """
     if (candidate_labels is None) == (reference_dataset is None):
@@ -97,25 +97,27 @@ def get_templated_dataset(
     if "{}" not in template or sample_size < 1:
         raise UsageError(f"expected a template with {{}} and a sample_size from 1, got {template!r} and {sample_size}")
     if reference_dataset is not None:
-        candidate_labels = _names_in(reference_dataset, label_column, label_names_column)
+        candidate_labels = _names_in(reference_dataset, label_column, label_names_column, gaps_allowed=dataset is None)
     labels = list(candidate_labels or [])
     if not labels:
         raise UsageError("expected at least one label to make rows of, got none")
     texts = [(template.replace("{}", label), label) for label in labels for _ in range(sample_size)]
     if multi_label:
-        return [
+        several = [
             *_given(dataset, MultiLabelRow, text_column, label_column, labels),
             *(MultiLabelRow(text, (label,), origin="template") for text, label in texts),
         ]
-    return [
+        return LabelledRows.of(several, labels)
+    rows = [
         *_given(dataset, Row, text_column, label_column, labels),
         *(Row(text, label, origin="template") for text, label in texts),
     ]
+    return LabelledRows.of(rows, labels)
 
 
 def _given(
-    dataset: Data | None, kind: type[_AnyRow], text_column: str, label_column: str, labels: Sequence[str]
-) -> Iterator[_AnyRow]:
+    dataset: Data | None, kind: type[AnyRow], text_column: str, label_column: str, labels: Sequence[str]
+) -> Iterator[AnyRow]:
     if dataset is None:
         return
     for row in read_data(dataset, columns={text_column: "text", label_column: "label"}, label_names=labels):
@@ -126,7 +128,7 @@ def _given(
         yield row
 
 
-def _names_in(reference: Data, label_column: str, label_names_column: str) -> list[str]:
+def _names_in(reference: Data, label_column: str, label_names_column: str, *, gaps_allowed: bool) -> list[str]:
     with open_source(reference, (label_column,), label_column) as source:
         if source.class_names:
             return list(source.class_names)
@@ -139,5 +141,16 @@ def _names_in(reference: Data, label_column: str, label_names_column: str) -> li
                     f"{origin}: expected a number, with its name in {label_names_column}, found {number!r}; "
                     "pass the names as candidate_labels"
                 )
-            names[int(number)] = str(record[label_names_column])
+            name = str(record[label_names_column])
+            if names.setdefault(int(number), name) != name:
+                raise DatasetError(
+                    f"{origin}: expected the name {names[int(number)]!r} for {number}, as in an earlier row, found "
+                    f"{name!r}; correct it, or pass the names as candidate_labels"
+                )
+    unnamed = next(number for number in range(len(names) + 1) if number not in names)
+    if unnamed < len(names) and not gaps_allowed:  # SetFit closes the gap: numbers of `dataset` then mean other labels
+        raise DatasetError(
+            f"{source.name}: expected a name for each number from 0 to {max(names)}, found none for {unnamed}; "
+            "pass the names of all labels as candidate_labels"
+        )
     return [names[number] for number in sorted(names)]

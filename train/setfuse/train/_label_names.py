@@ -21,6 +21,10 @@ def kind_of(label: object) -> str:
     return "a list" if isinstance(label, Sequence) else "a number"
 
 
+def _is_unicode(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
 @dataclass(frozen=True, slots=True)
 class LabelNames:
     """The names of labels that may come as numbers.
@@ -30,14 +34,14 @@ class LabelNames:
         multi_hot: Whether a list of numbers says of each label whether it applies; else it lists those that do.
 
     Raises:
-        UsageError: A name is no text, is blank, or stands twice.
+        UsageError: A name is no text, is blank, has half a surrogate pair, or stands twice.
     """
 
     names: tuple[str, ...] = ()
     multi_hot: bool = True
 
     def __post_init__(self) -> None:
-        usable = all(isinstance(name, str) and name.strip() for name in self.names)
+        usable = all(isinstance(name, str) and name.strip() and _is_unicode(name) for name in self.names)
         if not usable or len(set(self.names)) != len(self.names):
             raise UsageError(f"label_names: expected different texts, none of them blank, got {list(self.names)!r}")
 

@@ -55,6 +55,7 @@ def read_estimator(estimator: Any) -> Head:
     return Head(
         kind=part.kind,
         classes=classes,
+        numbers=None if str in map(type, part.classes) else tuple(int(label) for label in part.classes),
         width=width_of(estimator),
         multi_label=part.multi_label,
         scores=part.scores,

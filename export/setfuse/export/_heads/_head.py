@@ -19,6 +19,8 @@ class Head:
     Attributes:
         kind: The estimator, such as `StandardScaler, LinearSVC`.
         classes: Names of the columns, in their order; of a multi-label head without names `0`, `1` and so on.
+        numbers: What SetFit's `labels` names: an estimator's own classes where they are numbers, or the columns'
+            positions. None where classes are texts: these are the names.
         width: Numbers of the embedding that it reads.
         multi_label: Whether a text can have several labels or none: those above 0.5, or with a decision score above
             0.
@@ -31,6 +33,7 @@ class Head:
 
     kind: str
     classes: tuple[str, ...]
+    numbers: tuple[int, ...] | None
     width: int
     multi_label: bool
     scores: Scores

@@ -49,7 +49,8 @@ def read_head(folder: Path) -> Head:
     except DAMAGE as error:  # attributes of other types than scikit-learn ever gave them
         raise CheckpointError(f"{path}: expected a fitted estimator, found damage ({error!r:.200})") from error
     if classes is not None:
-        head = replace(head, classes=classes)
+        unnamed = all(label.isdecimal() for label in classes)
+        head = replace(head, classes=classes, numbers=tuple(range(len(classes))) if unnamed else None)
     if answers.shape != (1, len(head.classes)):
         raise CheckpointError(
             f"{path}: expected an estimator that gives {len(head.classes)} scores, found {answers.shape[1:]}"

@@ -57,7 +57,8 @@ def _names(spec: Mapping[str, Any]) -> tuple[str, ...]:
         raise CheckpointError(f"expected classes of different names, found {', '.join(names):.200}")
     if spec["kind"] == "Pipeline" and not spec["multi_label"]:
         inside = tuple(str(label) for label in spec["steps"][-1]["classes"])
-        if inside != names:
+        numbers = tuple(map(str, range(len(names))))  # what is fitted to labels whose order is not their names'
+        if inside not in (names, numbers):
             raise CheckpointError(
                 f"expected the Pipeline's classes to be its classifier's, found {', '.join(names):.200} and "
                 f"{', '.join(inside):.200}"

@@ -150,6 +150,7 @@ def differentiable_head(head: DifferentiableHead) -> Head:
     return Head(
         kind=NAME,
         classes=tuple(str(label) for label in range(labels)),
+        numbers=tuple(range(labels)),
         width=width,
         multi_label=head.multi_target,
         scores=Scores.PROBABILITIES,

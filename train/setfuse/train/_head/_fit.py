@@ -1,6 +1,7 @@
 """Fit a classifier of scikit-learn's to embeddings."""
 
 import warnings
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,21 +26,27 @@ _NARROW, _WIDE = 16, 1024
 _DEFAULT = HeadSettings()
 
 
-def fit_head(embeddings: npt.NDArray[np.float32], labels: Labels, settings: HeadSettings = _DEFAULT) -> FittedHead:
+def fit_head(
+    embeddings: npt.NDArray[np.float32],
+    labels: Labels,
+    settings: HeadSettings = _DEFAULT,
+    order: Sequence[str] | None = None,
+) -> FittedHead:
     """Fit a head, by default scikit-learn's LogisticRegression with its defaults, as SetFit does.
 
     Args:
         embeddings: float32 (rows, dim).
         labels: Of each row.
         settings: Any but those of the differentiable head, for which there is `train_head`.
+        order: Of the labels, and so of the head's columns, as in `make_targets`.
 
     Raises:
         DatasetError: The labels are not those that a head can be fitted to.
         UsageError: The settings do not go with the labels, or scikit-learn refuses them.
     """
-    targets = make_targets(labels)
+    targets = make_targets(labels, order)
     estimator = _make_estimator(settings, targets)
-    y = targets.values if targets.multi_label else _as_array(targets.names)[targets.values]
+    y = _as_array(targets.names)[targets.values] if _fits_names(targets) else targets.values
     try:
         estimator.fit(embeddings, y)
     except (TypeError, ValueError) as error:
@@ -66,7 +73,7 @@ def _as_array(names: tuple[str, ...]) -> npt.NDArray[np.str_]:
     return array
 
 
-def check_head(settings: HeadSettings, labels: Labels) -> None:
+def check_head(settings: HeadSettings, labels: Labels, order: Sequence[str] | None = None) -> None:
     """Refuse, before any training, a head that could not be fitted to such labels or not be stored.
 
     A head of scikit-learn's is fitted to random embeddings of some rows of each label, and written to memory.
@@ -74,13 +81,14 @@ def check_head(settings: HeadSettings, labels: Labels) -> None:
     Args:
         settings: Any.
         labels: Of each training row.
+        order: As in `fit_head`.
 
     Raises:
         DatasetError: As `fit_head`.
         UsageError: As `fit_head`; or the head can be stored in no way.
         MissingExtra: It would be stored by skl2onnx, which is not installed.
     """
-    targets = make_targets(labels)
+    targets = make_targets(labels, order)
     if settings.head == DIFFERENTIABLE:
         _check_strategy(settings, targets)
         return
@@ -89,16 +97,22 @@ def check_head(settings: HeadSettings, labels: Labels) -> None:
     rows = np.unique(np.concatenate(some))
     few: Any = [labels[row] for row in rows]
     try:
-        _rehearse(settings, few, _NARROW)
+        _rehearse(settings, few, targets.names, _NARROW)
     except UsageError:  # a step before the classifier may want more columns than that, PCA for one
-        _rehearse(settings, few, _WIDE)
+        _rehearse(settings, few, targets.names, _WIDE)
 
 
-def _rehearse(settings: HeadSettings, labels: Labels, width: int) -> None:
+def _rehearse(settings: HeadSettings, labels: Labels, order: Sequence[str], width: int) -> None:
     embeddings = np.random.default_rng(0).normal(size=(len(labels), width)).astype(np.float32)
     with warnings.catch_warnings():  # random embeddings may not converge
         warnings.simplefilter("ignore")
-        content_of(fit_head(embeddings, labels, settings))
+        content_of(fit_head(embeddings, labels, settings, order))
+
+
+def _fits_names(targets: Targets) -> bool:
+    # SetFit's way with labels that are texts. scikit-learn sorts classes, so names in another order, which SetFit
+    # knows as numbers only, are fitted as those: columns then stand in the labels' order.
+    return not targets.multi_label and list(targets.names) == sorted(targets.names)
 
 
 def _make_estimator(settings: HeadSettings, targets: Targets) -> Any:
@@ -130,6 +144,8 @@ def _make_estimator(settings: HeadSettings, targets: Targets) -> Any:
                 f"head: expected a classifier with predict_proba, or at least decision_function, got "
                 f"{settings.head!r:.80}"
             )
+    if not targets.multi_label and not _fits_names(targets):
+        _number_class_weights(estimator, targets)
     match settings.multi_target_strategy:
         case MultiTarget.ONE_VS_REST:
             return OneVsRestClassifier(estimator)
@@ -139,6 +155,14 @@ def _make_estimator(settings: HeadSettings, targets: Targets) -> Any:
             return ClassifierChain(estimator)
         case _:
             return estimator
+
+
+def _number_class_weights(estimator: Any, targets: Targets) -> None:
+    """Let weights by label be weights by number, wherever an estimator has them."""
+    numbers = {name: number for number, name in enumerate(targets.names)}
+    for name, weights in estimator.get_params().items():
+        if name.split("__")[-1] == "class_weight" and isinstance(weights, Mapping):
+            estimator.set_params(**{name: {numbers.get(label, label): weight for label, weight in weights.items()}})
 
 
 def _check_strategy(settings: HeadSettings, targets: Targets) -> None:

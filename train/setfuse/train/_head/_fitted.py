@@ -45,7 +45,8 @@ class FittedHead:
             A label a row; multi-label a tuple of labels a row, in the order of `labels`.
         """
         if not self.multi_label and not isinstance(self.estimator, DifferentiableHead):
-            return [str(label) for label in self.estimator.predict(embeddings)]
+            answers = self.estimator.predict(embeddings)
+            return [self.labels[answer] if isinstance(answer, np.integer) else str(answer) for answer in answers]
         if isinstance(self.estimator, DifferentiableHead):
             answers = self.estimator.predict_proba(embeddings)
             if not self.multi_label:

@@ -17,7 +17,7 @@ class Targets:
     """The labels of the training rows.
 
     Attributes:
-        names: All labels, sorted; at least two, or one of several labels a row.
+        names: All labels that rows have, in their order; at least two.
         multi_label: Whether a row has any number of them.
         values: int64 (rows,), positions in `names`; multi-label int64 (rows, names), 1 where the label applies.
     """
@@ -27,8 +27,12 @@ class Targets:
     values: npt.NDArray[np.int64]
 
 
-def make_targets(labels: Labels) -> Targets:
+def make_targets(labels: Labels, order: Sequence[str] | None = None) -> Targets:
     """Number the labels.
+
+    Args:
+        labels: Of each row.
+        order: All labels, in their order; possibly some that no row has. None for alphabetical order.
 
     Raises:
         DatasetError: Some rows have one label and others a list; there is only one label; or, multi-label, a label is
@@ -36,15 +40,15 @@ def make_targets(labels: Labels) -> Targets:
     """
     kinds = {isinstance(label, str) for label in labels}
     if len(kinds) != 1:
-        found = "both" if kinds else "no rows"
-        raise DatasetError(f"labels: expected one label in every row, or a list of labels in every row, found {found}")
+        given = "both" if kinds else "no rows"
+        raise DatasetError(f"labels: expected one label in every row, or a list of labels in every row, found {given}")
+    found = {name for row in labels for name in ([row] if isinstance(row, str) else row)}
+    names = sorted(found) if order is None else [name for name in order if name in found]
     if kinds == {True}:
         single = [str(label) for label in labels]
-        names = sorted(set(single))
         numbers = {name: number for number, name in enumerate(names)}
         values = np.asarray([numbers[label] for label in single], dtype=np.int64)
     else:
-        names = sorted({name for row in labels for name in row})
         values = np.asarray([[name in row for name in names] for row in labels], dtype=np.int64)
         for name, column in zip(names, values.T, strict=True):
             if column.all():

@@ -22,9 +22,6 @@ from ._torch_head import DifferentiableHead
 STEP_EPOCHS, STEP_FACTOR = 5, 0.5
 """SetFit's StepLR."""
 
-WEIGHT_DECAY = 0.01
-"""SetFit's, where `l2_weight` is None."""
-
 
 def train_head(
     body: SentenceTransformer,
@@ -33,6 +30,7 @@ def train_head(
     settings: HeadSettings,
     training: HeadTraining,
     *,
+    order: Sequence[str] | None = None,
     progress: bool = False,
 ) -> tuple[FittedHead, list[float]]:
     """Make a differentiable head and train it with SetFit's recipe: AdamW, rates that step down, no clipping.
@@ -47,6 +45,7 @@ def train_head(
         labels: Of each text.
         settings: Those of the differentiable head.
         training: How.
+        order: Of the labels, and so of the head's rows, as in `make_targets`.
         progress: Show a progress bar on stderr.
 
     Returns:
@@ -59,20 +58,20 @@ def train_head(
     """
     if settings.head != DIFFERENTIABLE:
         raise UsageError(f"head: expected {DIFFERENTIABLE}, got {settings.head!r:.80}, which is fitted, not trained")
-    targets = make_targets(labels)
+    targets = make_targets(labels, order)
     width = int(body.get_embedding_dimension() or 0)
     head = DifferentiableHead(width, len(targets.names), multi_label=targets.multi_label, **settings.head_params)
     head.to(body.device)
     losses = []
     numbers = torch.from_numpy(targets.values).to(body.device)
     rows: Any = range(len(texts))  # any sequence is a data set
-    order = torch.utils.data.DataLoader(rows, batch_size=training.batch_size, shuffle=True)
+    batches = torch.utils.data.DataLoader(rows, batch_size=training.batch_size, shuffle=True)
     optimizer = _optimizer(body, head, training)
     schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=STEP_EPOCHS, gamma=STEP_FACTOR)
     with _trained(body, training.end_to_end), _trained(head, training.freeze != Freeze.HEAD):
         for epoch in range(training.num_epochs):
             # This tqdm asks the loader for two iterators, each of which draws a number: the order is SetFit's so.
-            for batch in tqdm(order, desc=f"head, epoch {epoch + 1}", disable=not progress, leave=False):
+            for batch in tqdm(batches, desc=f"head, epoch {epoch + 1}", disable=not progress, leave=False):
                 optimizer.zero_grad()
                 logits = head(_embed(body, [texts[row] for row in batch]))
                 loss = head.loss(logits, numbers[batch])
@@ -93,13 +92,12 @@ _NO_PROBES = np.zeros((0, 0), dtype=np.float32)
 
 
 def _optimizer(body: SentenceTransformer, head: DifferentiableHead, training: HeadTraining) -> torch.optim.Optimizer:
-    decay = WEIGHT_DECAY if training.l2_weight is None else training.l2_weight
-    body_rate = training.head_learning_rate if training.body_learning_rate is None else training.body_learning_rate
     return torch.optim.AdamW(
         [
-            {"params": list(body.parameters()), "lr": body_rate, "weight_decay": decay},
-            {"params": list(head.parameters()), "lr": training.head_learning_rate, "weight_decay": decay},
-        ]
+            {"params": list(body.parameters()), "lr": training.body_learning_rate},
+            {"params": list(head.parameters()), "lr": training.head_learning_rate},
+        ],
+        weight_decay=training.l2_weight,
     )
 
 
