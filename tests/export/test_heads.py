@@ -360,7 +360,11 @@ REFUSED: dict[str, tuple[heads.Maker, type[Exception], str]] = {
     "beyond float32": (lambda: logistic(coef_=np.full((3, WIDTH), 1e39)), CheckpointError, "more than float32 holds"),
     "a width that is not its own": (lambda: logistic(n_features_in_=3), CheckpointError, "expected a fitted.*damage"),
     "infinity": (lambda: logistic(intercept_=np.full(3, np.inf)), CheckpointError, "infinity in intercept_"),
-    "no numbers": (lambda: logistic(coef_="x"), CheckpointError, "coef_: a text where an array stands"),
+    "no numbers": (
+        lambda: logistic(coef_="x"),
+        CheckpointError,
+        "a text where an array stands, in LogisticRegression.coef_",
+    ),
     "misshapen": (lambda: logistic(coef_=np.ones((2, WIDTH))), CheckpointError, r"coef_ \(3, dim\) .* found \(2, 16\)"),
     "one class": (lambda: logistic(classes_=np.asarray(["a"])), CheckpointError, "two classes or more, found 1"),
     "classes of one name": (

@@ -232,33 +232,74 @@ def foreign_operator(model: onnx.ModelProto) -> None:
     model.opset_import.append(onnx.helper.make_opsetid("com.example", 1))
 
 
-def numbers_elsewhere(model: onnx.ModelProto) -> None:
+def external() -> onnx.TensorProto:
     tensor = onnx.TensorProto(name="w", data_type=onnx.TensorProto.FLOAT, dims=[1])
     tensor.data_location = onnx.TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="/etc/passwd")
-    model.graph.initializer.append(tensor)
+    return tensor
 
 
-def numbers_elsewhere_in_a_branch(model: onnx.ModelProto) -> None:
-    branch = onnx.GraphProto(name="branch")
-    branch.node.append(onnx.helper.make_node("Identity", ["w"], ["y"]))
-    inner = onnx.ModelProto(graph=branch)
-    numbers_elsewhere(inner)
-    model.graph.node.append(onnx.helper.make_node("If", ["c"], ["y"], then_branch=inner.graph, else_branch=inner.graph))
+def numbers_elsewhere_in_a_body(model: onnx.ModelProto) -> None:
+    body = onnx.GraphProto(name="a body without nodes", initializer=[external()])
+    model.graph.node.append(onnx.helper.make_node("Scan", ["x"], ["y"], body=body, num_scan_inputs=1))
+
+
+def sparse() -> onnx.SparseTensorProto:
+    return onnx.SparseTensorProto(values=external(), indices=external(), dims=[9])
+
+
+def sparse_constant(model: onnx.ModelProto) -> None:
+    model.graph.node.append(onnx.helper.make_node("Constant", [], ["y"], sparse_value=sparse()))
+
+
+def loop(model: onnx.ModelProto) -> None:
+    body = onnx.GraphProto(name="for as long as a number says")
+    model.graph.node.append(onnx.helper.make_node("Loop", ["n"], ["y"], body=body))
+
+
+def constant_of_any_shape(model: onnx.ModelProto) -> None:
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.asarray([1 << 40]), "gigabytes"))
+    model.graph.node.append(onnx.helper.make_node("ConstantOfShape", ["gigabytes"], ["y"]))
+
+
+def wide(model: onnx.ModelProto) -> None:
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 1 << 32
 
 
 @pytest.mark.parametrize(
     ("spoil", "error", "message"),
     [
-        (foreign_operator, UnsupportedCheckpoint, "ai.onnx and ai.onnx.ml, found some of com.example"),
-        (numbers_elsewhere, UnsupportedCheckpoint, "numbers inside the graph, found some in other files"),
-        (numbers_elsewhere_in_a_branch, UnsupportedCheckpoint, "found some in other files"),
+        (foreign_operator, UnsupportedCheckpoint, "that skl2onnx writes of classifiers, found .* of com.example"),
+        (
+            lambda m: m.graph.initializer.append(external()),
+            UnsupportedCheckpoint,
+            "numbers inside the graph, found some in other files",
+        ),
+        (numbers_elsewhere_in_a_body, UnsupportedCheckpoint, "found some in other files"),
+        (lambda m: m.graph.sparse_initializer.append(sparse()), UnsupportedCheckpoint, "without sparse tensors"),
+        (sparse_constant, UnsupportedCheckpoint, "without sparse tensors"),
+        (loop, UnsupportedCheckpoint, "found Loop of ai.onnx"),
+        (constant_of_any_shape, UnsupportedCheckpoint, "constants of the shape of another tensor, found some of any"),
+        (wide, CheckpointError, "n_features_in_ of 1 to 65536, found 4294967296"),
         (lambda m: m.functions.append(onnx.FunctionProto(name="f")), UnsupportedCheckpoint, "functions of its own"),
         (lambda m: m.graph.output.pop(), CheckpointError, "an ONNX model of two outputs, found damage"),
         (lambda m: m.graph.node.pop(0), CheckpointError, "found damage"),
         (lambda m: m.graph.input.append(onnx.helper.make_tensor_value_info("z", 1, [1])), CheckpointError, "one input"),
     ],
-    ids=["operator", "external", "external in a branch", "function", "one output", "a node less", "two inputs"],
+    ids=[
+        "operator",
+        "external",
+        "external in a body",
+        "sparse",
+        "sparse attribute",
+        "loop",
+        "constant",
+        "wide",
+        "function",
+        "one output",
+        "a node less",
+        "two inputs",
+    ],
 )
 def test_a_graph_that_is_none_of_ours(
     tmp_path: Path, spoil: Callable[[onnx.ModelProto], object], error: type[ExportError], message: str
@@ -277,6 +318,23 @@ def test_a_graph_that_is_damaged(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "head.onnx").write_bytes(data)
 
     with pytest.raises(CheckpointError, match=r"head.json: expected an ONNX model of two outputs, found damage"):
+        read_head(tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["linear", "pipeline", "one-vs-rest", "graph"])
+def test_classes_of_one_name(tmp_path: Path, kind: str) -> None:
+    save_head(KINDS[kind](), tmp_path)
+    change(tmp_path, lambda config: config["classes"].__setitem__(1, config["classes"][0]))
+
+    with pytest.raises(CheckpointError, match=r"head.json: expected classes of different names, found"):
+        read_head(tmp_path)
+
+
+def test_a_pipeline_that_names_other_classes_than_its_classifier(tmp_path: Path) -> None:
+    save_head(KINDS["pipeline"](), tmp_path)
+    change(tmp_path, lambda config: config["classes"].reverse())
+
+    with pytest.raises(CheckpointError, match=r"head.json: expected the Pipeline's classes to be its classifier's"):
         read_head(tmp_path)
 
 

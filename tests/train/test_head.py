@@ -56,6 +56,14 @@ def test_the_default_is_scikit_learns_own() -> None:
     assert head.predict(NEW) == expected.predict(NEW).tolist()
 
 
+def test_a_name_that_numpy_would_cut_is_refused() -> None:
+    labels = ["a" if label == "late" else "a\0" for label in LABELS]  # one class, to numpy
+
+    for refuse in (lambda: fit_head(X, labels), lambda: check_head(HeadSettings(), labels)):
+        with pytest.raises(DatasetError, match=r"names that do not end in a NUL, got 'a\\x00'; rename it"):
+            refuse()
+
+
 @pytest.mark.parametrize(
     "weight", ["balanced", {"late": 1.0, "lost": 9.0, "refund": 0.1}], ids=["balanced", "by label"]
 )

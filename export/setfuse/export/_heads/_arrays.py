@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._record import Damaged, Name, Record, described, is_a
+from ._record import Damaged, Name, described, is_a
 
 NUMBERS = "biuf"
 TEXTS = "SU"
@@ -63,7 +63,7 @@ def dtype_of(dtype: Any) -> np.dtype[Any]:
     if type(order) is not str or order not in "<>=|" or subarray is not None:
         raise Damaged("an array type with arrays inside")
     if made.kind != "V":
-        return made if order in "=|" else made.newbyteorder(order)
+        return made.newbyteorder(order)  # type: ignore[arg-type] # one of four letters, as seen above
     if not isinstance(names, tuple) or not isinstance(fields, dict) or set(names) != set(fields):
         raise Damaged("a structure without fields")
     if not all(isinstance(field, tuple) and len(field) == 2 for field in fields.values()):  # noqa: PLR2004

@@ -74,7 +74,11 @@ def _predictors(maker: "Maker", value: Any) -> list[list[Any]]:
 
 
 def _tree(maker: "Maker", value: Any) -> Any:
-    """Make scikit-learn's `Tree`, which reads the numbers of classes unchecked."""
+    """Make scikit-learn's `Tree`, which trusts what it is made of.
+
+    Raises:
+        Damaged: It is none, or would lead its loops astray.
+    """
     from sklearn.tree._tree import Tree
 
     if not is_a(value, "Tree") or len(value.arguments) != 3 or not isinstance(value.state, dict):  # noqa: PLR2004
@@ -97,7 +101,11 @@ def _nodes(maker: "Maker", value: Any) -> Any:
 
 
 def _steps(maker: "Maker", value: Any) -> list[tuple[str, Any]]:
-    """Make the steps of a Pipeline: StandardScalers, nothing, and a classifier."""
+    """Make the steps of a Pipeline: StandardScalers, nothing, and a classifier.
+
+    Raises:
+        Damaged: They are others.
+    """
     made = []
     for step in _list(value):
         if not isinstance(step, tuple) or len(step) != 2:  # noqa: PLR2004 - name and estimator
@@ -178,18 +186,40 @@ HEADS = (
 """What may stand alone, or inside another."""
 
 _KINDS: dict[str, _Kind] = {
-    **dict.fromkeys(("LogisticRegression", "LogisticRegressionCV"), _Kind({**_LINEAR, "multi_class": _plain, "solver": _plain})),
-    **dict.fromkeys(("LinearDiscriminantAnalysis", "LinearSVC", "Perceptron", "PassiveAggressiveClassifier"), _Kind(_LINEAR)),
-    **dict.fromkeys(("RidgeClassifier", "RidgeClassifierCV"), _Kind({**_WIDTH, "coef_": _numbers, "intercept_": _numbers, "_label_binarizer": _one("LabelBinarizer")}, _sound.finish_ridge)),
+    **dict.fromkeys(
+        ("LogisticRegression", "LogisticRegressionCV"), _Kind({**_LINEAR, "multi_class": _plain, "solver": _plain})
+    ),
+    **dict.fromkeys(
+        ("LinearDiscriminantAnalysis", "LinearSVC", "Perceptron", "PassiveAggressiveClassifier"), _Kind(_LINEAR)
+    ),
+    **dict.fromkeys(
+        ("RidgeClassifier", "RidgeClassifierCV"),
+        _Kind(
+            {**_WIDTH, "coef_": _numbers, "intercept_": _numbers, "_label_binarizer": _one("LabelBinarizer")},
+            _sound.finish_ridge,
+        ),
+    ),
     "SGDClassifier": _Kind({**_LINEAR, "loss": _plain}),
     "LabelBinarizer": _Kind({"classes_": _classes, "y_type_": _plain}),
     "StandardScaler": _Kind({**_WIDTH, "with_mean": _plain, "with_std": _plain, "mean_": _array, "scale_": _array}),
-    "OneVsRestClassifier": _Kind({**_WIDTH, "estimators_": _several("_ConstantPredictor", *HEADS), "label_binarizer_": _one("LabelBinarizer")}, _sound.finish_one_vs_rest),
+    "OneVsRestClassifier": _Kind(
+        {**_WIDTH, "estimators_": _several("_ConstantPredictor", *HEADS), "label_binarizer_": _one("LabelBinarizer")},
+        _sound.finish_one_vs_rest,
+    ),
     "_ConstantPredictor": _Kind({"y_": _array}),
-    "MultiOutputClassifier": _Kind({**_WIDTH, "classes_": _classes, "estimators_": _several(*HEADS)}, _sound.finish_several),
-    "ClassifierChain": _Kind({**_WIDTH, "classes_": _classes, "estimators_": _several(*HEADS), "order_": _order, "chain_method_": _plain}, _sound.finish_several),
-    "CalibratedClassifierCV": _Kind({**_WIDTH, "classes_": _classes, "calibrated_classifiers_": _several("_CalibratedClassifier")}),
-    "_CalibratedClassifier": _Kind({"classes": _classes, "method": _plain, "estimator": _one(*HEADS), "calibrators": _several(*_CALIBRATORS)}),
+    "MultiOutputClassifier": _Kind(
+        {**_WIDTH, "classes_": _classes, "estimators_": _several(*HEADS)}, _sound.finish_several
+    ),
+    "ClassifierChain": _Kind(
+        {**_WIDTH, "classes_": _classes, "estimators_": _several(*HEADS), "order_": _order, "chain_method_": _plain},
+        _sound.finish_several,
+    ),
+    "CalibratedClassifierCV": _Kind(
+        {**_WIDTH, "classes_": _classes, "calibrated_classifiers_": _several("_CalibratedClassifier")}
+    ),
+    "_CalibratedClassifier": _Kind(
+        {"classes": _classes, "method": _plain, "estimator": _one(*HEADS), "calibrators": _several(*_CALIBRATORS)}
+    ),
     "_SigmoidCalibration": _Kind({"a_": _numbers, "b_": _numbers}),
     "_TemperatureScaling": _Kind({"beta_": _numbers}),
     "IsotonicRegression": _Kind(
@@ -202,7 +232,9 @@ _KINDS: dict[str, _Kind] = {
     ),
     "Pipeline": _Kind({"steps": _steps}),
     "FrozenEstimator": _Kind({"estimator": _one(*HEADS)}),
-    "RandomForestClassifier": _Kind({**_FOREST, "estimators_": _several("DecisionTreeClassifier")}, _sound.finish_forest),
+    "RandomForestClassifier": _Kind(
+        {**_FOREST, "estimators_": _several("DecisionTreeClassifier")}, _sound.finish_forest
+    ),
     "ExtraTreesClassifier": _Kind({**_FOREST, "estimators_": _several("ExtraTreeClassifier")}, _sound.finish_forest),
     "DecisionTreeClassifier": _BINARY_TREE,
     "ExtraTreeClassifier": _BINARY_TREE,
@@ -303,7 +335,7 @@ class Maker:
                 try:
                     setattr(made, attribute, read(self, value.state[attribute]))
                 except Damaged as error:
-                    raise Damaged(f"{name}.{attribute}: {error}") from error
+                    raise Damaged(f"{error}, in {name}.{attribute}") from error
         _KINDS[name].finish(made)
         return made
 

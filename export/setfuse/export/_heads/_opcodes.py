@@ -80,7 +80,7 @@ class Reader(pickle._Unpickler):  # noqa: SLF001 - joblib's own is made of it to
         """
         found = Name(module, name)
         if not any(_has(table, found) for table in (ESTIMATORS, STATES, CALLS, MENTIONED, LEFT_OUT)):
-            raise Refused(f"for {str(found):.200}")
+            raise Refused(f"for {found!s:.200}")
         return found
 
     def load_reduce(self) -> None:

@@ -11,7 +11,6 @@ from setfuse.runtime import Scores
 
 from ._formulas import Array, Formula, Linear, Link
 
-
 WIDEST = 1 << 16
 """Numbers of the widest embedding: several times what the largest bodies give."""
 

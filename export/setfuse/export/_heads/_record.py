@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-
 _IN_WORDS = {
     "_frombuffer": "array",
     "_load_from_bytes": "torch storage",

@@ -1,7 +1,8 @@
-"""Check the parts of an unpickled estimator, and add what follows from them, before scikit-learn's compiled code runs over them unchecked.
+"""Check the parts of an estimator out of a pickle before scikit-learn's compiled code runs over them unchecked.
 
 Its loops trust an index that a fitted estimator holds. One that was made up would have them read or write memory that
-is not theirs, so an estimator out of a pickle is asked nothing before it has passed here.
+is not theirs, so no estimator is made of a pickle that has not passed here. What follows from the parts is added, not
+read.
 """
 
 from collections.abc import Mapping

@@ -55,7 +55,7 @@ def _names(spec: Mapping[str, Any]) -> tuple[str, ...]:
     names = tuple(str(label) for label in spec["classes"])
     if len(set(names)) != len(names):
         raise CheckpointError(f"expected classes of different names, found {', '.join(names):.200}")
-    if spec["kind"] == "Pipeline" and not spec["multi_label"]:
+    if spec["kind"] == "Pipeline" and "graph" not in spec and not spec["multi_label"]:
         inside = tuple(str(label) for label in spec["steps"][-1]["classes"])
         numbers = tuple(map(str, range(len(names))))  # what is fitted to labels whose order is not their names'
         if inside not in (names, numbers):

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from google.protobuf.message import Message
+from google.protobuf.message import Message  # type: ignore[import-untyped] # publishes no types
 
 from setfuse.export._errors import CheckpointError, UnsupportedCheckpoint
 from setfuse.runtime import Scores
@@ -17,7 +17,24 @@ from ._converted import only
 from ._formulas import Array, Converted
 from ._part import Part
 
-_DOMAINS = {"", "ai.onnx", "ai.onnx.ml"}
+OPERATORS: dict[str, frozenset[str]] = {
+    "": frozenset(
+        "Abs Add And ArgMax ArgMin Cast Clip Concat Constant ConstantOfShape Div Equal Erf Exp Flatten Floor Gather "
+        "GatherElements Gemm Greater GreaterOrEqual Identity IsNaN Less LessOrEqual Log LpNormalization MatMul Max "
+        "Mean Min Mul Neg Not Or Pow Reciprocal ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum "
+        "ReduceSumSquare Relu Reshape Scan Shape Sigmoid Sign Slice Softmax Sqrt Squeeze Sub Sum Tanh TopK Transpose "
+        "Unsqueeze Where".split()
+    ),
+    "ai.onnx.ml": frozenset(
+        "ArrayFeatureExtractor Binarizer Imputer LinearClassifier LinearRegressor Normalizer SVMClassifier "
+        "SVMRegressor Scaler TreeEnsembleClassifier TreeEnsembleRegressor".split()
+    ),
+}
+"""By domain, what skl2onnx 1.20 writes of scikit-learn's classifiers, and plain arithmetic beside it.
+
+Left out is what runs for as long, or gives as much, as a number in the file says: Loop, Range, Expand, Tile. Scan runs
+once a row of what it is given.
+"""
 
 _STEPS = {"ArgMax", "ArgMin", "TopK", "TreeEnsembleClassifier", "TreeEnsembleRegressor"}
 """Operators whose answers may jump at a tiny change of the embedding."""
@@ -106,6 +123,8 @@ def load_stored_graph(data: bytes, **known: Any) -> StoredGraph:
 def _check_parts(model: onnx.ModelProto) -> None:
     for part in _parts(model):
         match part:
+            case onnx.GraphProto():
+                _check_constants(part)
             case onnx.FunctionProto():
                 raise UnsupportedCheckpoint("expected a graph without functions of its own: not supported")
             case onnx.SparseTensorProto():
@@ -114,9 +133,23 @@ def _check_parts(model: onnx.ModelProto) -> None:
                 raise UnsupportedCheckpoint("expected all numbers inside the graph, found some in other files")
             case onnx.NodeProto() if part.op_type not in OPERATORS.get(part.domain, ()):
                 raise UnsupportedCheckpoint(
-                    f"expected operators that skl2onnx writes of classifiers, found {part.op_type!r:.80} of "
-                    f"{part.domain or 'ai.onnx'!r:.80}: not supported"
+                    f"expected operators that skl2onnx writes of classifiers, found {part.op_type:.80} of "
+                    f"{part.domain or 'ai.onnx':.80}: not supported"
                 )
+
+
+def _check_constants(graph: onnx.GraphProto) -> None:
+    """Refuse a constant as large as a number in the file says: skl2onnx takes the shape of what is there.
+
+    Raises:
+        UnsupportedCheckpoint: There is one.
+    """
+    shapes = {output for node in graph.node if node.op_type == "Shape" for output in node.output}
+    for node in graph.node:
+        if node.op_type == "ConstantOfShape" and not shapes.issuperset(node.input):
+            raise UnsupportedCheckpoint(
+                "expected constants of the shape of another tensor, found some of any: not supported"
+            )
 
 
 def _parts(message: Message) -> Iterator[Message]:
