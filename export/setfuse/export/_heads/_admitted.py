@@ -1,7 +1,7 @@
 """The names that a pickled head may mention. Whatever is not written here is refused, by its name.
 
 A module is never admitted whole: each entry is one class or function that was looked at. What is made of a record of
-each stands in `_make.py`, `_arrays.py` and `_torch_head.py`.
+each stands in `_attributes.py`, `_arrays.py` and `_torch_head.py`.
 """
 
 ESTIMATORS: dict[str, tuple[str, ...]] = {
@@ -40,7 +40,7 @@ ESTIMATORS: dict[str, tuple[str, ...]] = {
         "ExtraTreeRegressor",
     ),
 }
-"""Classes of which new objects are made, once the pickle is read: see `_make.py`."""
+"""Classes of which new objects are made, once the pickle is read: see `_attributes.py`."""
 
 STATES: dict[str, tuple[str, ...]] = {
     "joblib.numpy_pickle": ("NumpyArrayWrapper",),

@@ -10,8 +10,9 @@ from typing import Any
 
 from setfuse.export._errors import CheckpointError, ExportError, UnsupportedCheckpoint
 
+from ._attributes import HEADS
 from ._compressed import decompressed
-from ._make import HEADS, Maker
+from ._make import Maker
 from ._opcodes import Limited, Reader, Refused
 from ._record import Damaged, described, is_a
 from ._torch_head import NAME, differentiable_of
@@ -93,6 +94,6 @@ def _versions(reader: Reader | None) -> str:
     if reader is None or reader.version in {None, sklearn.__version__}:
         return ""
     return (
-        f"; it was written by scikit-learn {reader.version} and is read by {sklearn.__version__}: "
+        f"; it was written by scikit-learn {reader.version:.20} and is read by {sklearn.__version__}: "
         "install that version, or write it again"
     )
