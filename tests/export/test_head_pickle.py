@@ -366,6 +366,12 @@ class TestAttacks:
 
         assert "of more than 100000 bytes" in self.attack(tmp_path, compress(bytes(10_000_000)), bytes)
 
+    def test_a_file_that_takes_much_to_unpack(self, tmp_path: Path) -> None:
+        data = bytearray(lzma.compress(b"\x80\x04N.", format=lzma.FORMAT_ALONE))
+        data[1:5] = struct.pack("<I", 1 << 30)  # the size of its dictionary
+
+        assert "Memory usage limit" in self.attack(tmp_path, bytes(data), bytes)
+
     def test_a_compressed_file_that_is_cut_short(self, tmp_path: Path, logistic: LogisticRegression) -> None:
         for kind in ("zlib", "gzip", "bz2", "xz"):
             data = joblib_bytes(logistic, compress=(kind, 3))
@@ -444,6 +450,10 @@ class TestMadeUpArrays:
             ("GradientBoostingClassifier", lambda e: vars(e).update(n_features_in_=3)),
             ("RandomForestClassifier", lambda e: vars(e).update(n_features_in_=3)),
             ("RandomForestClassifier", lambda e: vars(e.estimators_[0]).update(tree_=1)),
+            ("RandomForestClassifier", lambda e: vars(e).update(classes_=e.classes_[:2])),
+            ("RandomForestClassifier", lambda e: e.estimators_.clear()),
+            ("DecisionTreeClassifier", lambda e: vars(e).update(classes_=e.classes_[:2])),
+            ("KNeighborsClassifier", lambda e: vars(e).update(_y=e._y[:, None])),
             ("HistGradientBoostingClassifier", lambda e: e._predictors[0].pop()),
         ],
     )

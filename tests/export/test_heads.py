@@ -23,6 +23,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC, NuSVC
 from sklearn.tree import DecisionTreeClassifier
 
+import setfuse.export._heads._composed as composed_module
 from setfuse.export import CheckpointError, UnsupportedCheckpoint
 from setfuse.export._heads import Head, read_head, supported_heads
 from setfuse.export._heads._formulas import Calibrated, Linear, Steps
@@ -462,6 +463,22 @@ def test_what_is_refused_and_how_it_is_called(
 
     with pytest.raises(error, match=rf"model_head.pkl: .*{message}"):
         read_head(tmp_path)
+
+
+def test_calibrators_that_would_be_padded_to_gigabytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(composed_module, "MOST_SEGMENTS", 8)
+
+    with pytest.raises(UnsupportedCheckpoint, match="expected at most 8 thresholds of the isotonic"):
+        heads.read(tmp_path, heads.fitted(heads.LINEAR["CalibratedClassifierCV, isotonic"], 3))
+
+
+def test_isotonic_thresholds_that_do_not_fit_together(tmp_path: Path) -> None:
+    estimator = heads.fitted(heads.LINEAR["CalibratedClassifierCV, isotonic"], 3)
+    calibrator = estimator.calibrated_classifiers_[0].calibrators[0]
+    calibrator.y_thresholds_ = calibrator.y_thresholds_[:-1]
+
+    with pytest.raises(CheckpointError, match="IsotonicRegression: expected as many x as y, found damage"):
+        heads.read(tmp_path, estimator)
 
 
 def test_a_body_without_a_head(tmp_path: Path) -> None:

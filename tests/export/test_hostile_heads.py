@@ -45,7 +45,9 @@ def estimator(name: str, classes: int = 3, **changes: Any) -> Any:
 
 def armed() -> KNeighborsClassifier:
     """Make an estimator that writes where its labels point, when it is asked."""
-    return estimator("KNeighborsClassifier, manhattan", _y=np.full(140, 10**9))
+    made = estimator("KNeighborsClassifier, manhattan", _y=np.full(140, 10**9))
+    made._fit_X = made._fit_X.astype(np.float64)  # as what it is asked for: else numpy, not compiled code, is asked
+    return made
 
 
 def fold_of_another_class() -> Any:
@@ -171,6 +173,7 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     "a column a step too few": (lambda: boosting(n_trees_per_iteration_=1), READ),
     "more columns than classes": (lambda: boosting(classes_=np.asarray(["a", "b"])), r"estimators_ \(steps, 1\)"),
     "classes that it has not": (lambda: boosting(n_classes_=2, init_="zero"), READ),
+    "a loss by another name": (lambda: boosting(loss="exponential"), "expected the loss log_loss, found exponential"),
     "a preprocessor": (lambda: estimator("HistGradientBoostingClassifier", _preprocessor=armed()), READ),
     "bins": (lambda: estimator("HistGradientBoostingClassifier", _bin_mapper=armed()), READ),
     "a tree that is never filled": (

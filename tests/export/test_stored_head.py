@@ -338,6 +338,14 @@ def test_a_pipeline_that_names_other_classes_than_its_classifier(tmp_path: Path)
         read_head(tmp_path)
 
 
+def test_a_width_of_billions(tmp_path: Path) -> None:
+    save_head(fit(make_pipeline(StandardScaler(with_mean=False, with_std=False), LogisticRegression())), tmp_path)
+    change(tmp_path, lambda config: config["steps"][0].update(width=1 << 32))
+
+    with pytest.raises(CheckpointError, match=r"head.json: StandardScaler: expected n_features_in_ of 1 to 65536"):
+        read_head(tmp_path)
+
+
 def test_a_graph_that_is_missing(tmp_path: Path) -> None:
     graph_of(tmp_path)
     (tmp_path / "head.onnx").unlink()

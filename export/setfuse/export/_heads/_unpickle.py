@@ -37,14 +37,17 @@ DAMAGE = (
 )
 """What reading a damaged pickle may raise."""
 
-SMALL = 1 << 20
-"""A file below it may hold as many objects as one of it; a larger one an object a byte."""
+OBJECTS = 4
+"""For each byte of the file, compressed or not; forests take one for ten."""
+
+FEWEST = 1 << 20
+"""Objects that any file may hold."""
 
 SHARED = 16
 """How often, on average, a pickle may use what stands in it once."""
 
 LEAST = 1 << 26
-"""Bytes that any file may ask for."""
+"""Bytes that any file may ask for so."""
 
 
 def unpickle(path: Path, supported: str) -> Any:
@@ -65,7 +68,7 @@ def unpickle(path: Path, supported: str) -> Any:
     try:
         data = path.read_bytes()
         file = decompressed(data)
-        reader = Reader(file, Limited(Reader.dispatch, max(SMALL, len(data))))
+        reader = Reader(file, Limited(Reader.dispatch, max(FEWEST, OBJECTS * len(data))))
         with warnings.catch_warnings():  # scikit-learn's, of what it deprecates
             warnings.simplefilter("ignore")
             head = reader.load()
