@@ -73,4 +73,11 @@ def tune(
     def unexpected(*given: object) -> Any:
         raise AssertionError(given)
 
-    return fine_tune(body, contrasted(body, texts, labels, args), args, make_step=unexpected, callbacks=callbacks)
+    return fine_tune(
+        body,
+        contrasted(body, texts, labels, args),
+        args,
+        fit_head=unexpected,
+        make_step=unexpected,
+        callbacks=callbacks,
+    )

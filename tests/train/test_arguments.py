@@ -32,12 +32,12 @@ def test_names_and_defaults_are_setfits() -> None:
     # show_progress_bar, which is train's `progress`. There, report_to is "all" and greater_is_better is False.
     assert TrainingArguments().to_json() == OURS | {
         "output_dir": "checkpoints",
-        "batch_size": (16, 2),
-        "num_epochs": (1, 16),
+        "batch_size": [16, 2],
+        "num_epochs": [1, 16],
         "max_steps": -1,
         "sampling_strategy": "oversampling",
         "num_iterations": None,
-        "body_learning_rate": (2e-5, 1e-5),
+        "body_learning_rate": [2e-5, 1e-5],
         "head_learning_rate": 1e-2,
         "loss": "CosineSimilarityLoss",
         "distance_metric": "cosine_distance",
@@ -235,8 +235,21 @@ def test_what_json_does_not_know_is_written_by_its_name() -> None:
     written = args.to_json()
 
     assert written["loss"] == "builtins.dict"
-    assert written["loss_kwargs"] == {"by": "builtins.max", "of": ["builtins.object", {"pair": (1, 2.5)}], "set": "{3}"}
+    assert written["loss_kwargs"] == {"by": "builtins.max", "of": ["builtins.object", {"pair": [1, 2.5]}], "set": [3]}
     json.dumps(written)
+
+
+def test_what_is_written_is_the_same_in_every_process() -> None:
+    class Local:
+        pass
+
+    args = TrainingArguments(loss=Local, loss_kwargs={"f": partial(max, 3, key=len), "it": Local(), "set": {"b", "a"}})
+
+    assert args.to_json()["loss_kwargs"] == {
+        "f": {"partial": "builtins.max", "args": [3], "key": "builtins.len"},
+        "it": f"{__name__}.{Local.__qualname__}",
+        "set": ["a", "b"],
+    }
 
 
 def test_steps_between_evaluations_alone_ask_for_them() -> None:

@@ -291,10 +291,30 @@ def test_an_evaluation_that_cannot_be_made_is_refused_before_anything_is_loaded(
         run(Path("no-such-base-is-looked-for"), metric=metric, rows=rows, **given)
 
 
-def test_a_best_model_by_what_a_function_does_not_measure_is_refused_at_the_first_evaluation(tiny_base: Path) -> None:
-    message = r"^metric_for_best_model: expected one of embedding_loss, accuracy, planned, runtime, which are measured"
+def test_a_best_model_by_what_a_function_does_not_measure_is_refused(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("setfuse.train._recipe.load_body", None)  # before the body is loaded
+
+    message = r"^metric_for_best_model: expected one of embedding_loss, accuracy, planned, which are measured, got 'oth"
     with pytest.raises(UsageError, match=message):
         run(tiny_base, metric=fixed_metric([1.0]), metric_for_best_model="other")
+
+
+def test_a_head_is_fitted_once_for_what_a_step_measures_and_saves(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted = []
+    fit = recipe.fit_head
+
+    def counted(*given: Any) -> Any:
+        fitted.append(given)
+        return fit(*given)
+
+    monkeypatch.setattr(recipe, "fit_head", counted)
+    run(tiny_base, eval_steps=2, save_steps=2, max_steps=4, save_strategy="steps")
+
+    assert len(fitted) == 3  # of the steps 2 and 4, and of the checkpoint at the end
 
 
 @pytest.mark.parametrize(

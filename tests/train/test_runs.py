@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 import torch
 from safetensors import SafetensorError
+from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -263,6 +265,22 @@ def test_a_run_that_had_ended_makes_its_checkpoint_again(tiny_base: Path, saved_
     assert Path("again/head.safetensors").read_bytes() == (saved_run.parent / "out/head.safetensors").read_bytes()
 
 
+@pytest.mark.parametrize("steps", [10, 12], ids=["in mid-epoch", "at the end of an epoch"])
+@pytest.mark.parametrize("head", [RandomForestClassifier(5), "differentiable"], ids=["forest", "differentiable"])
+def test_a_run_that_had_ended_draws_for_its_head_what_it_drew(tiny_base: Path, steps: int, head: Any) -> None:
+    args = TrainingArguments(output_dir="run", max_steps=steps, save_steps=steps, lr_scheduler_type="constant")
+    whole = train(ROWS, base=tiny_base, out="whole", args=args, head=head)
+
+    again = train(ROWS, base=tiny_base, out="again", args=args, head=head, resume=True)
+
+    assert again.losses == whole.losses
+    assert len(again.losses) == steps
+    assert again.seconds > json.loads(Path(f"run/checkpoint-{steps}/run.json").read_text(encoding="utf-8"))["seconds"]
+    for name in ("head.*", "model.safetensors"):
+        (first,), (second,) = (list(Path(out).glob(name.replace("*", "[so]*"))) for out in ("whole", "again"))
+        assert first.read_bytes() == second.read_bytes()
+
+
 @pytest.mark.usefixtures("saved")
 def test_where_things_go_may_change_in_a_run(tiny_base: Path) -> None:
 
@@ -396,6 +414,78 @@ def test_what_fails_after_the_last_step_costs_no_training(
 
     assert run(tiny_base, resume=True, **given).losses == whole.losses
     assert Path("out/head.safetensors").read_bytes() == Path("whole/head.safetensors").read_bytes()
+
+
+def test_what_is_kept_is_as_it_was_before_the_head(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    args = TrainingArguments(output_dir="run", max_steps=4, end_to_end=True, num_epochs=(1, 2))
+    train(ROWS, base=tiny_base, out="whole", args=args, head="differentiable")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(recipe, "write_checkpoint", raising(OSError(28, "No space left")))
+        with pytest.raises(RunNotSaved):
+            train(ROWS, base=tiny_base, out="out", args=args, head="differentiable")
+    train(ROWS, base=tiny_base, out="out", args=args, head="differentiable", resume=True)
+
+    for name in ("head.safetensors", "model.safetensors"):
+        assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
+
+
+def test_a_whole_checkpoint_is_not_replaced_by_one_without_a_head(tiny_base: Path) -> None:
+    def measured(predicted: Any, given: Any) -> float:
+        del predicted, given
+        if Path("run/checkpoint-12").exists():
+            raise RuntimeError("the measuring failed")
+        return 1.0
+
+    args = TrainingArguments(output_dir="run", num_epochs=2, save_steps=4)
+    with pytest.raises(RuntimeError, match="the measuring failed"):
+        train(ROWS, base=tiny_base, out="out", args=args, eval_rows=ROWS, metric=measured)
+
+    assert Path("run/checkpoint-12/head.safetensors").exists()
+
+
+def test_ctrl_c_while_the_last_step_is_measured_saves_it(tiny_base: Path) -> None:
+    class Press(TrainerCallback):
+        def on_evaluate(self, *_: Any, **__: Any) -> None:
+            signal.getsignal(signal.SIGINT)(signal.SIGINT, None)  # type: ignore[operator,misc] # the training's own
+
+    args = TrainingArguments(output_dir="run", max_steps=4, save_steps=500, eval_steps=4)
+    with pytest.raises(KeyboardInterrupt):
+        train(ROWS, base=tiny_base, out="out", args=args, eval_rows=ROWS, callbacks=[Press()])
+
+    assert steps() == ["checkpoint-4"]
+    assert Path("run/checkpoint-4/head.safetensors").exists()
+    assert len(train(ROWS, base=tiny_base, out="out", args=args, eval_rows=ROWS, resume=True).losses) == 4
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_training(tiny_base: Path) -> None:
+    Path("run").write_text("a file", encoding="utf-8")
+
+    with pytest.raises(RunNotSaved, match=r"run: expected a folder to save checkpoints in, cannot write there: .*File"):
+        run(tiny_base)
+    assert Path("run").read_text(encoding="utf-8") == "a file"
+
+
+def test_a_log_line_after_a_resume_is_the_mean_since_the_one_before(tiny_base: Path) -> None:
+    def logged(out: str, **given: Any) -> list[float]:
+        lines = Recorder()
+        run(tiny_base, out=out, callbacks=[lines, *given.pop("callbacks", [])], logging_steps=6, **given)
+        return [line["embedding_loss"] for line in lines.logs if "embedding_loss" in line]
+
+    whole = logged("whole", output_dir="other")
+    with pytest.raises(RuntimeError, match="the machine stopped"):
+        logged("out", callbacks=[stop_after(5)])
+
+    assert logged("out", resume=True) == whole[1:]
+
+
+def test_a_head_on_the_way_is_fitted_in_the_arithmetic_that_it_is_used_in(tiny_base: Path) -> None:
+    run(tiny_base, bf16=True, max_steps=4, save_steps=2, body_learning_rate=1e-3)
+
+    step = Path("run/checkpoint-2")
+    embeddings = SentenceTransformer(str(step), device="cpu").encode([row.text for row in ROWS])
+    expected = LogisticRegression().fit(embeddings, [row.label for row in ROWS])
+    np.testing.assert_allclose(load_file(step / "head.safetensors")["coef"], expected.coef_, rtol=1e-5, atol=1e-7)
 
 
 def test_what_cannot_be_kept_either_is_told(
@@ -588,6 +678,7 @@ def test_a_saved_step_says_how_it_was_made(tiny_base: Path) -> None:
     training = json.loads(Path("run/checkpoint-4/training.json").read_text(encoding="utf-8"))
     assert training["evaluations"] == [dict(found) for found in result.evaluations]
     assert 0 < training["seconds"] < result.seconds
+    assert training["metrics"] == {"accuracy": result.evaluations[-1]["accuracy"]}
 
 
 @pytest.mark.usefixtures("saved")

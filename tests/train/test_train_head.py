@@ -26,6 +26,16 @@ DIFFERENTIABLE = HeadSettings(head="differentiable")
 QUICK = HeadTraining(num_epochs=2, batch_size=4)
 
 
+def training_of(case: dict[str, Any]) -> HeadTraining:
+    """Say a recorded call of SetFit's in our words: there, None is 0.01, and the head's rate for the body."""
+    fit = dict(case["fit"])
+    if fit["l2_weight"] is None:
+        fit["l2_weight"] = 0.01
+    if fit["body_learning_rate"] is None:
+        fit["body_learning_rate"] = fit["head_learning_rate"]
+    return HeadTraining(freeze=case["freeze"], **fit)
+
+
 def without_dropout(body: SentenceTransformer) -> SentenceTransformer:
     for module in body.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -52,7 +62,7 @@ def test_the_probabilities_are_setfits(body: SentenceTransformer, name: str) -> 
     if case["max_length"]:
         body.max_seq_length = case["max_length"]
     settings = HeadSettings(head="differentiable", head_params=case["head"])
-    training = HeadTraining(freeze=case["freeze"], **case["fit"])
+    training = training_of(case)
 
     head, losses = train_head(body, DISTINCT, LABEL_SETS if case["multi_label"] else LABELS, settings, training)
 
@@ -86,7 +96,7 @@ def test_the_recorded_cases_differ(body: SentenceTransformer) -> None:
     case = RECORDED["cases"]["end to end"]
     settings = HeadSettings(head="differentiable", head_params={"temperature": 0.6})
 
-    head, _ = train_head(body, DISTINCT, LABELS, settings, HeadTraining(**case["fit"]))
+    head, _ = train_head(body, DISTINCT, LABELS, settings, training_of(case))
 
     assert np.abs(head.predict_proba(body.encode(DISTINCT)) - case["probabilities"]).max() > 1e-3
 
@@ -222,11 +232,6 @@ def test_another_head_is_not_trained(body: SentenceTransformer) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"batch_size": 0}, "batch_size: expected a positive number, got 0"),
-        ({"num_epochs": -1}, "num_epochs: expected a positive number"),
-        ({"head_learning_rate": float("nan")}, "head_learning_rate: expected a positive number, got nan"),
-        ({"body_learning_rate": 0.0}, "body_learning_rate: expected a positive number, got 0.0"),
-        ({"l2_weight": -0.1}, "l2_weight: expected a number of at least 0, got -0.1"),
         ({"freeze": "tail"}, "freeze: expected one of body, head, got 'tail'"),
         ({"freeze": "body", "end_to_end": True}, "freeze: expected head or nothing with end_to_end"),
         ({"freeze": "head"}, "freeze: expected head only with end_to_end, or nothing would be trained"),

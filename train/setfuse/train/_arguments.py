@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 from setfuse.runtime import UsageError
 
+from ._describe import describe
 from ._loss_names import (
     DEFAULT_DISTANCE,
     DEFAULT_MARGIN,
@@ -238,7 +239,7 @@ class TrainingArguments:
 
     def to_json(self) -> dict[str, Any]:
         """Give the arguments as `json.dump` takes them; a class or function by its name."""
-        return {item.name: _named(getattr(self, item.name)) for item in fields(self)}
+        return {item.name: describe(getattr(self, item.name)) for item in fields(self)}
 
 
 def _first(value: _Value | tuple[_Value, _Value]) -> _Value:
@@ -247,16 +248,6 @@ def _first(value: _Value | tuple[_Value, _Value]) -> _Value:
 
 def _last(value: _Value | tuple[_Value, _Value]) -> _Value:
     return value[1] if isinstance(value, tuple | list) else value
-
-
-def _named(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(name): _named(inner) for name, inner in value.items()}
-    if isinstance(value, str | int | float | None):
-        return value
-    if isinstance(value, Sequence):
-        return type(value)(_named(inner) for inner in value)  # type: ignore[call-arg] # a list or a tuple
-    return f"{value.__module__}.{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
 
 
 _DEFAULTS = {item.name: item.default for item in fields(TrainingArguments)}

@@ -63,10 +63,13 @@ class StopWhenInterrupted(TrainerCallback):
     """Turn Ctrl-C into a save at the end of the step, and then into KeyboardInterrupt.
 
     An interrupt in the middle of a step would leave half an update to save. A second Ctrl-C does not wait.
+
+    Attributes:
+        interrupted: Whether it came.
     """
 
     def __init__(self) -> None:
-        self._interrupted = False
+        self.interrupted = False
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
@@ -81,16 +84,16 @@ class StopWhenInterrupted(TrainerCallback):
             return
 
         def interrupt(number: int, frame: Any) -> None:
-            if self._interrupted:
+            if self.interrupted:
                 before(number, frame)
-            self._interrupted = True
+            self.interrupted = True
 
         signal.signal(signal.SIGINT, interrupt)
         try:
             yield
         finally:
             signal.signal(signal.SIGINT, before)
-        if self._interrupted:  # after the last step
+        if self.interrupted:  # after the last step
             raise KeyboardInterrupt
 
     def on_step_end(
@@ -105,7 +108,7 @@ class StopWhenInterrupted(TrainerCallback):
         Raises:
             KeyboardInterrupt: It came.
         """
-        if self._interrupted:
+        if self.interrupted:
             if args.save_strategy == "no":
                 raise KeyboardInterrupt
             control.should_save = True
@@ -123,6 +126,11 @@ class StopWhenInterrupted(TrainerCallback):
         Raises:
             KeyboardInterrupt: It came.
         """
-        if self._interrupted:
-            logger.warning("interrupted: step %d is saved in %s; go on with resume", state.global_step, args.output_dir)
+        if self.interrupted:
+            tell_saved(state.global_step, args.output_dir)
             raise KeyboardInterrupt
+
+
+def tell_saved(step: int, output_dir: str | None) -> None:
+    """Say that Ctrl-C has stopped the training, and what is saved."""
+    logger.warning("interrupted: step %d is saved in %s; go on with resume", step, output_dir)

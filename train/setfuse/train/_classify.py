@@ -64,14 +64,17 @@ class HeldOut:
     data: LabelledTexts
     metric: Metric
 
-    def rehearse(self) -> None:
+    def rehearse(self) -> tuple[str, ...]:
         """Take the metric of the given labels themselves: what is wrong with it is to be told before the training.
+
+        Returns:
+            The names of what it measures.
 
         Raises:
             UsageError: It fails.
         """
         try:
-            self.metric(self.data.labels, self.data.labels)
+            return tuple(self.metric(self.data.labels, self.data.labels))
         except UsageError:
             raise
         except Exception as error:

@@ -9,8 +9,9 @@ from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback, TrainerState
 
 from ._arguments import TrainingArguments
-from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted, logger
+from ._callbacks import LogLines, SaveWhenDue, StopWhenInterrupted, logger, tell_saved
 from ._contrast import Contrast
+from ._head import FittedHead
 from ._memory import out_of_memory_told
 from ._reports import tensorboard_folder
 from ._runs import clear_output_dir, read_run
@@ -40,10 +41,11 @@ class FineTuned(Progress):
     """What the contrastive phase did.
 
     Attributes:
-        write_step: Writes the last step as a checkpoint of the run, should what follows fail, given what writes the
-            rest; gives its folder.
+        last_step: Where the checkpoint of the last step is, or would be.
+        write_step: Writes it, should what follows fail, given what writes all that is not the trainer's own.
     """
 
+    last_step: Path = field(kw_only=True)
     write_step: Callable[[Step], Path] = field(kw_only=True)
 
 
@@ -57,7 +59,8 @@ def fine_tune(
     args: TrainingArguments,
     *,
     judge: Judge | None = None,
-    make_step: Callable[[Progress], Step],
+    fit_head: Callable[[], FittedHead],
+    make_step: Callable[[FittedHead, Progress], Step],
     resume_from: Path | None = None,
     overwrite: bool = False,
     callbacks: Sequence[TrainerCallback] = (),
@@ -73,8 +76,10 @@ def fine_tune(
         body: Trained in place.
         contrast: What on.
         args: The hyperparameters.
-        judge: How to evaluate it on the way, if `args` asks for that.
-        make_step: Makes what is not the trainer's own in a checkpoint of the run, given what was done so far.
+        judge: What to evaluate it on while it is trained, if `args` asks for that.
+        fit_head: Makes a head on the body as it is.
+        make_step: Makes what is not the trainer's own in a checkpoint of the run, given that head and what was done so
+            far.
         resume_from: The checkpoint to go on from.
         overwrite: Another run in `args.output_dir` may be replaced.
         callbacks: As transformers has them.
@@ -97,8 +102,9 @@ def fine_tune(
             args,
             transformers_arguments(args, body, progress=progress),
             judge=judge,
-            make_step=lambda losses, history: make_step(_progress(losses, history)),
-            earlier_losses=[] if resume_from is None else read_run(resume_from)[1],
+            fit_head=fit_head,
+            make_step=lambda head, losses, history: make_step(head, _progress(losses, history)),
+            earlier_losses=() if resume_from is None else read_run(resume_from).losses,
             callbacks=[SaveWhenDue(), LogLines(), *callbacks, interrupts],
         )
     try:
@@ -107,6 +113,10 @@ def fine_tune(
                 clear_output_dir(args.output_dir, resume_from=resume_from, overwrite=overwrite)
             trainer.train(resume_from_checkpoint=None if resume_from is None else str(resume_from))
             trainer.check_weights()
+            best_step = _best_step(trainer.state) if args.load_best_model_at_end else None
+            if interrupts.interrupted and args.save_strategy != "no" and best_step is None:
+                trainer.save_last_step()
+                tell_saved(trainer.state.global_step, args.output_dir)
     finally:
         # Mixed precision wraps the body's forward; what comes next is float32.
         trainer.accelerator.unwrap_model(body, keep_fp32_wrapper=False)
@@ -115,7 +125,8 @@ def fine_tune(
     return FineTuned(
         losses=tuple(trainer.losses),
         evaluations=tuple(_evaluations(state.log_history)),
-        best_step=_best_step(state) if args.load_best_model_at_end else None,
+        best_step=best_step,
+        last_step=trainer.last_step,
         write_step=trainer.write_step,
         log=tuple(state.log_history),
     )

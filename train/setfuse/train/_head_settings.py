@@ -108,32 +108,26 @@ class HeadTraining:
     Attributes:
         batch_size: Texts a step.
         num_epochs: Passes over the texts. The learning rates are halved after every fifth.
-        body_learning_rate: Of the body, with `end_to_end`; None for `head_learning_rate`.
+        body_learning_rate: Of the body, with `end_to_end`.
         head_learning_rate: Of the head.
-        l2_weight: Weight decay of AdamW for both; None for 0.01. SetFit takes 0 for 0.01 too.
+        l2_weight: Weight decay of AdamW for both. SetFit takes 0 for 0.01.
         end_to_end: Whether the body is trained with the head.
         freeze: With `end_to_end`, `head` trains the body alone, against the head as it starts. `body` says what is so
             without `end_to_end`.
 
     Raises:
-        UsageError: A value is out of its range, or nothing would be left to train; raised on construction.
+        UsageError: Nothing would be left to train; raised on construction.
     """
 
     batch_size: int = 2
     num_epochs: int = 16
-    body_learning_rate: float | None = 1e-5
+    body_learning_rate: float = 1e-5
     head_learning_rate: float = 1e-2
-    l2_weight: float | None = None
+    l2_weight: float = 0.01
     end_to_end: bool = False
     freeze: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("batch_size", "num_epochs", "body_learning_rate", "head_learning_rate"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name}: expected a positive number, got {value!r}")
-        if self.l2_weight is not None and not 0 <= self.l2_weight < math.inf:
-            raise UsageError(f"l2_weight: expected a number of at least 0, got {self.l2_weight!r}")
         if self.freeze is not None and self.freeze not in list(Freeze):
             raise UsageError(f"freeze: expected one of {', '.join(Freeze)}, got {self.freeze!r}")
         if self.end_to_end and self.freeze == Freeze.BODY:

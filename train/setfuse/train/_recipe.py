@@ -1,5 +1,6 @@
 """SetFit's recipe: fine-tune the body on pairs, fit the head on its embeddings, measure, and write it all down."""
 
+import copy
 import dataclasses
 import importlib.metadata
 import random
@@ -38,9 +39,10 @@ from ._losses import Objective, OwnLoss, make_objective
 from ._memory import out_of_memory_told
 from ._metrics import MetricOf, make_metric
 from ._pairs import Pairs
+from ._ranges import EMBEDDING_LOSS
 from ._reports import check_reports
 from ._result import TrainingResult
-from ._runs import Run, hold_output_dir, write_run
+from ._runs import Run, Saved, hold_output_dir, read_run, write_run
 from ._step_errors import writing
 from ._trainer import Judge, Step
 
@@ -119,21 +121,25 @@ class Recipe:
             held_out_pairs = self._held_out_pairs(objective)
             body = load_body(base, self.args.max_length)
             warn_of_cut_texts(body, self.rows)
-            start = time.perf_counter()
+            start = time.perf_counter() - (0.0 if resume_from is None else read_run(resume_from).seconds)
             data = _labelled(self.rows)
             contrast = make_contrast(body, data, self.pairs, objective, distinct=self.args.distinct_batches)
             tuned = fine_tune(
                 body,
                 contrast,
                 self.args,
-                judge=self._judge(body, contrast, held_out, held_out_pairs),
-                make_step=lambda done: self._make_step(body, contrast, time.perf_counter() - start, done),
+                judge=self._judge(contrast, held_out, held_out_pairs),
+                fit_head=lambda: self._head_so_far(body, data),
+                make_step=lambda head, done: self._make_step(
+                    body, head, done, self._result(out, time.perf_counter() - start, items(contrast), done, _now(done))
+                ),
                 resume_from=resume_from,
                 overwrite=overwrite,
                 callbacks=callbacks,
                 progress=progress,
             )
-            with self._last_step_kept(body, tuned):
+            trained = time.perf_counter() - start
+            with self._last_step_kept(body, tuned, trained):
                 head = self._make_head(body, data, progress=progress)
                 seconds = time.perf_counter() - start
                 metrics = (
@@ -142,7 +148,8 @@ class Recipe:
                     else held_out.judge(head, encode(body, held_out.data.texts, progress=progress))
                 )
                 result = self._result(out, seconds, items(contrast), tuned, metrics)
-                with writing(out, "nothing is there yet"):
+                resumable = self.args.save_strategy != "no"
+                with writing(out, f"make room, then {'go on with resume' if resumable else 'train again'}"):
                     self._write(staging, body, head, result, tuned)
         return result
 
@@ -172,25 +179,31 @@ class Recipe:
             return self._train_head(body, data, frozen, progress=False)
 
     @contextmanager
-    def _last_step_kept(self, body: SentenceTransformer, tuned: FineTuned) -> Iterator[None]:
+    def _last_step_kept(self, body: SentenceTransformer, tuned: FineTuned, seconds: float) -> Iterator[None]:
         """Save the last step, without a head, if the block fails: the training is not to be paid for twice."""
+        weights = copy.deepcopy(body.state_dict()) if self.head_training.end_to_end else None
         try:
-            yield
+            with _randomness_kept():
+                yield
         except BaseException:
+            if weights is not None:
+                body.load_state_dict(weights)
             # The best step's weights are in a checkpoint of their own, and are not the last step's.
             if self.args.save_strategy != "no" and tuned.best_step is None:
-
-                def write(folder: Path) -> None:
-                    body.save(str(folder), create_model_card=False)
-                    write_run(folder, self.run, tuned.losses)
-
-                try:
-                    saved = tuned.write_step(write)
-                except RunNotSaved as error:
-                    logger.warning("the training cannot be kept: %s", error)
-                else:
-                    logger.warning("the training is kept, without a head: %s; go on with resume", saved)
+                self._keep(body, tuned, seconds)
             raise
+
+    def _keep(self, body: SentenceTransformer, tuned: FineTuned, seconds: float) -> None:
+        def write(folder: Path) -> None:
+            body.save(str(folder), create_model_card=False)
+            write_run(folder, Saved(self.run, tuned.losses, seconds))
+
+        try:
+            saved = tuned.last_step if tuned.last_step.exists() else tuned.write_step(write)
+        except RunNotSaved as error:
+            logger.warning("the training cannot be kept: %s", error)
+        else:
+            logger.warning("the training is kept: %s; go on with resume", saved)
 
     def _objective(self) -> Objective | OwnLoss:
         args = self.args
@@ -209,7 +222,12 @@ class Recipe:
             multi_label=isinstance(self.rows[0], MultiLabelRow),
         )
         held_out = HeldOut(_labelled(self.held_out), metric)
-        held_out.rehearse()
+        measured = (EMBEDDING_LOSS, *held_out.rehearse())
+        wanted = self.args.metric_for_best_model.removeprefix("eval_")
+        if self.args.eval_strategy != "no" and wanted not in measured:
+            raise UsageError(
+                f"metric_for_best_model: expected one of {', '.join(measured)}, which are measured, got {wanted!r}"
+            )
         return held_out
 
     def _held_out_pairs(self, objective: Objective | OwnLoss) -> Pairs | None:
@@ -226,20 +244,15 @@ class Recipe:
         check_held_out_labels(labels, objective.name)
         return None
 
-    def _judge(
-        self, body: SentenceTransformer, contrast: Contrast, held_out: HeldOut | None, pairs: Pairs | None
-    ) -> Judge | None:
+    def _judge(self, contrast: Contrast, held_out: HeldOut | None, pairs: Pairs | None) -> Judge | None:
         if held_out is None or self.args.eval_strategy == "no":
             return None
-        return Judge(held_out, contrast.with_data(held_out.data, pairs), lambda: self._head_so_far(body, contrast.data))
+        return Judge(held_out, contrast.with_data(held_out.data, pairs))
 
-    def _make_step(self, body: SentenceTransformer, contrast: Contrast, seconds: float, done: Progress) -> Step:
-        head = self._head_so_far(body, contrast.data)
-
+    def _make_step(self, body: SentenceTransformer, head: FittedHead, done: Progress, so_far: TrainingResult) -> Step:
         def write(folder: Path) -> None:
-            so_far = self._result(folder, seconds, items(contrast), done, {})
             self._write(folder, body, head, so_far, done)
-            write_run(folder, self.run, done.losses)
+            write_run(folder, Saved(self.run, done.losses, so_far.seconds))
 
         return write
 
@@ -257,7 +270,7 @@ class Recipe:
             eval_rows=len(self.held_out),
             max_length=body.max_seq_length,
             parameters=sum(parameter.numel() for parameter in body.parameters()),
-            size=sum(path.stat().st_size for path in folder.rglob("*.safetensors")),
+            size=sum(path.stat().st_size for path in folder.rglob("*") if path.suffix in {".safetensors", ".onnx"}),
             command=self.command,
             for_setfit=self.for_setfit,
             teacher=self.teacher_name,
@@ -299,6 +312,14 @@ class Recipe:
             "seconds": result.seconds,
             "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         }
+
+
+def _now(done: Progress) -> Mapping[str, float]:
+    """Give what the classifier's metric was at the step itself, if it was taken there."""
+    last = done.evaluations[-1] if done.evaluations else {}
+    if last.get("step") != len(done.losses):
+        return {}
+    return {name: value for name, value in last.items() if name not in {"step", "runtime", EMBEDDING_LOSS}}
 
 
 def _labelled(rows: Rows) -> LabelledTexts:

@@ -12,7 +12,7 @@ class TrainingResult:
 
     Attributes:
         checkpoint: The folder that was written.
-        seconds: Wall time of both phases, in seconds; of a resumed run, since it went on.
+        seconds: Wall time of both phases, in seconds; of a resumed run, with those up to the checkpoint.
         steps: Steps of the contrastive phase.
         pairs: Pairs an epoch; texts, for a loss on labels.
         labels: How many training rows each label has.

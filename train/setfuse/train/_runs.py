@@ -14,7 +14,8 @@ from setfuse.runtime import OutputExists, UsageError
 
 from ._arguments import TrainingArguments
 from ._data_checks import Rows, labels_of
-from ._errors import RunNotResumable
+from ._describe import describe
+from ._errors import RunNotResumable, RunNotSaved
 
 RUN_FILE = "run.json"
 FORMAT_VERSION = 1
@@ -23,6 +24,21 @@ MAY_DIFFER = frozenset({"output_dir", "report_to", "run_name", "logging_dir", "s
 """Arguments that say where things go, and nothing about what the training does."""
 
 _STEP = re.compile(r"checkpoint-(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What a checkpoint of a run says of it.
+
+    Attributes:
+        run: What it belongs to.
+        losses: Of each step so far.
+        seconds: That the training took so far.
+    """
+
+    run: "Run"
+    losses: tuple[float, ...]
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,26 +67,12 @@ def make_run(
         base: The folder of its base model.
         held_out: The rows that it is evaluated on while it trains.
     """
-    described = json.dumps({**args.to_json(), **given}, default=_described)
     hashes = {"rows": _hash_of_rows(rows)}
     if held_out is not None:
         hashes["held-out rows"] = _hash_of_rows(held_out)
     if args.save_strategy != "no":  # or nothing would be compared with it
         hashes["base model"] = _hash_of_model(base)
-    return Run(json.loads(described), hashes)  # tuples become lists, as they come back from a file
-
-
-def _described(value: Any) -> Any:
-    """Describe what JSON does not have, without what differs from process to process."""
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return {"class": _name_of(type(value)), **value.get_params(deep=False)}  # of scikit-learn's
-    if hasattr(value, "tolist"):
-        return value.tolist()  # of numpy's
-    return _name_of(value if hasattr(value, "__qualname__") else type(value))
-
-
-def _name_of(value: Any) -> str:
-    return f"{value.__module__}.{value.__qualname__}"
+    return Run({**args.to_json(), **describe(given)}, hashes)
 
 
 def _hash_of_rows(rows: Rows) -> str:
@@ -150,6 +152,7 @@ def hold_output_dir(args: TrainingArguments) -> Iterator[None]:
 
     Raises:
         OutputExists: Another process trains there.
+        RunNotSaved: It cannot be made or written to.
     """
     if args.save_strategy == "no":
         yield
@@ -158,19 +161,26 @@ def hold_output_dir(args: TrainingArguments) -> Iterator[None]:
 
     folder = Path(args.output_dir).expanduser().resolve()
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = folder / ".lock"
+    lock = FileLock(folder / ".lock", timeout=0)
     try:
-        with FileLock(lock, timeout=0):
-            try:
-                yield
-            finally:
-                lock.unlink(missing_ok=True)
-    except Timeout as error:
-        raise OutputExists(
-            f"{folder}: expected no other run to save there, but another process does; wait for it, or choose another "
-            "output_dir"
-        ) from error
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout as error:
+            raise OutputExists(
+                f"{folder}: expected no other run to save there, but another process does; wait for it, or choose "
+                "another output_dir"
+            ) from error
+        except OSError as error:
+            raise RunNotSaved(
+                f"{folder}: expected a folder to save checkpoints in, cannot write there: {error}; choose another "
+                'output_dir, or say save_strategy="no"'
+            ) from error
+        try:
+            yield
+        finally:
+            Path(lock.lock_file).unlink(missing_ok=True)
+            lock.release()
     finally:
         with contextlib.suppress(OSError):  # something was saved
             for path in missing:
@@ -232,7 +242,7 @@ def check_same_run(step: Path, run: Run) -> None:
     Raises:
         RunNotResumable: It belongs to another; the message names what differs.
     """
-    saved, _ = read_run(step)
+    saved = read_run(step).run
     differing = [
         f"{name} {run.arguments[name]!r} instead of {saved.arguments.get(name)!r}"
         for name in run.arguments
@@ -246,19 +256,20 @@ def check_same_run(step: Path, run: Run) -> None:
         )
 
 
-def write_run(step: Path, run: Run, losses: Sequence[float]) -> None:
-    """Write what a checkpoint belongs to, and the loss of each step so far."""
+def write_run(step: Path, saved: Saved) -> None:
+    """Write what a checkpoint belongs to, and what was done so far."""
     content = {
         "format_version": FORMAT_VERSION,
-        "arguments": run.arguments,
-        "sha256": run.hashes,
-        "losses": list(losses),
+        "arguments": saved.run.arguments,
+        "sha256": saved.run.hashes,
+        "seconds": saved.seconds,
+        "losses": saved.losses,
     }
     (step / RUN_FILE).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def read_run(step: Path) -> tuple[Run, list[float]]:
-    """Read what a checkpoint belongs to, and the loss of each step so far.
+def read_run(step: Path) -> Saved:
+    """Read what a checkpoint belongs to, and what was done so far.
 
     Raises:
         RunNotResumable: Its `run.json` cannot be read.
@@ -269,7 +280,7 @@ def read_run(step: Path) -> tuple[Run, list[float]]:
         version = content["format_version"]
         if version == FORMAT_VERSION:
             run = Run(dict(content["arguments"]), dict(content["sha256"]))
-            return run, [float(loss) for loss in content["losses"]]
+            return Saved(run, tuple(map(float, content["losses"])), float(content["seconds"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunNotResumable(f"{path}: expected what a run of setfuse wrote, cannot read it: {error!r}") from error
     raise RunNotResumable(f"{path}: expected format version {FORMAT_VERSION}, found {version!r}; update setfuse")

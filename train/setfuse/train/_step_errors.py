@@ -28,12 +28,12 @@ _READING = (
 
 
 @contextlib.contextmanager
-def writing(folder: Path, kept: str) -> Iterator[None]:
+def writing(folder: Path, advice: str) -> Iterator[None]:
     """Turn what a full disk raises, in Python, safetensors and torch, into one error.
 
     Args:
         folder: What is written.
-        kept: What is there all the same, for the message.
+        advice: What is there all the same, and what to do; the end of the message.
 
     Raises:
         RunNotSaved: It cannot be written.
@@ -43,9 +43,7 @@ def writing(folder: Path, kept: str) -> Iterator[None]:
     except _WRITING as error:
         if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # torch's writer of files
             raise
-        raise RunNotSaved(
-            f"{folder}: the checkpoint cannot be written: {error}; {kept}; make room, then go on with resume"
-        ) from error
+        raise RunNotSaved(f"{folder}: the checkpoint cannot be written: {error}; {advice}") from error
 
 
 @contextlib.contextmanager

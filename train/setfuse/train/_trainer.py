@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from transformers import TrainingArguments as TransformersArguments
 from transformers.trainer_callback import ExportableState
 from transformers.trainer_utils import rotate_checkpoints
 
-from setfuse.runtime import UsageError, new_folder
+from setfuse.runtime import new_folder
 
 from ._arguments import TrainingArguments
 from ._batches import Batch
@@ -41,17 +41,15 @@ Step = Callable[[Path], None]
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """How the body is evaluated while it is trained.
+    """What the body is evaluated on while it is trained.
 
     Attributes:
         held_out: The rows and the classifier's metric.
         contrast: The same rows and the contrastive loss.
-        fit: Makes a head on the body as it is.
     """
 
     held_out: HeldOut
     contrast: Contrast
-    fit: Callable[[], FittedHead]
 
 
 class ContrastiveTrainer(Trainer):
@@ -63,7 +61,8 @@ class ContrastiveTrainer(Trainer):
         args: The hyperparameters.
         arguments: The same in transformers' words.
         judge: How to evaluate it on the way; None for not at all.
-        make_step: Makes what is not the trainer's own in a checkpoint, given the losses and the log so far.
+        fit_head: Makes a head on the body as it is.
+        make_step: Makes what is not the trainer's own in a checkpoint, given that head, the losses and the log so far.
         earlier_losses: Of the steps before a checkpoint that the training goes on from.
         callbacks: As transformers has them.
 
@@ -81,7 +80,8 @@ class ContrastiveTrainer(Trainer):
         arguments: TransformersArguments,
         *,
         judge: Judge | None,
-        make_step: Callable[[Sequence[float], Sequence[Mapping[str, Any]]], Step],
+        fit_head: Callable[[], FittedHead],
+        make_step: Callable[[FittedHead, Sequence[float], Sequence[Mapping[str, Any]]], Step],
         earlier_losses: Sequence[float],
         callbacks: Sequence[TrainerCallback],
     ) -> None:
@@ -91,7 +91,9 @@ class ContrastiveTrainer(Trainer):
         self._ours = args
         self._folder = Path(args.output_dir).expanduser().absolute()
         self._judge = judge
+        self._fit_head = fit_head
         self._make_step = make_step
+        self._head: tuple[int, FittedHead] | None = None
         self._micro_losses: list[float] = []
         missing = [folder for folder in (self._folder, *self._folder.parents) if not folder.exists()]
         super().__init__(
@@ -190,9 +192,28 @@ class ContrastiveTrainer(Trainer):
             + (f"; the last good checkpoint is {saved[-1]}" if saved else "")
         )
 
+    def _prepare_for_training(self, max_steps: int, train_dataloader: Any, resume_from_checkpoint: str | None) -> Any:
+        """Prepare, and take the random state of a checkpoint after which no step is left: transformers leaves it."""
+        prepared = super()._prepare_for_training(max_steps, train_dataloader, resume_from_checkpoint)  # type: ignore[no-untyped-call] # not typed there
+        if self.state.global_step >= max_steps:
+            self._load_rng_state(resume_from_checkpoint)
+        return prepared
+
+    def _run_epoch(self, *given: Any, **named: Any) -> None:
+        """Go through an epoch, if a step is left; resumed at its last step in mid-epoch, transformers does one more."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*given, **named)  # type: ignore[no-untyped-call] # not typed there
+
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log under SetFit's names."""
-        super().log({EMBEDDING_LOSS if name == "loss" else name: value for name, value in logs.items()}, start_time)
+        if "loss" in logs:
+            # transformers' mean forgets the steps before a checkpoint that the training goes on from.
+            logged = [int(entry["step"]) for entry in self.state.log_history if EMBEDDING_LOSS in entry]
+            mean = float(np.mean(self.losses[max(logged, default=0) :]))
+            logs = {EMBEDDING_LOSS: mean, **{name: value for name, value in logs.items() if name != "loss"}}
+        super().log(logs, start_time)
 
     def evaluate(
         self,
@@ -204,16 +225,16 @@ class ContrastiveTrainer(Trainer):
 
         Raises:
             TrainingDiverged: A weight is no number.
-            UsageError: What the best model is chosen by is not among what is measured.
         """
         del eval_dataset, ignore_keys  # transformers' signature
         judge, began = self._judge, time.perf_counter()
         if judge is None:
             return {}
         self.check_weights()
-        embeddings = encode(self._body, judge.held_out.data.texts)
-        head = judge.fit()
-        found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
+        head = self._head_so_far()
+        with self._as_in_use():
+            embeddings = encode(self._body, judge.held_out.data.texts)
+            found = {EMBEDDING_LOSS: self._loss_on(judge.contrast, torch.from_numpy(embeddings))}
         found |= judge.held_out.judge(head, embeddings)
         found["runtime"] = time.perf_counter() - began
         is_best = self._is_best(found)
@@ -225,14 +246,28 @@ class ContrastiveTrainer(Trainer):
         return metrics
 
     def _is_best(self, found: Mapping[str, float]) -> bool:
-        wanted, best = self._ours.metric_for_best_model.removeprefix("eval_"), self.state.best_metric
-        if wanted not in found:
-            raise UsageError(
-                f"metric_for_best_model: expected one of {', '.join(found)}, which are measured, got {wanted!r}"
-            )
-        if math.isnan(found[wanted]):
+        value, best = found[self._ours.metric_for_best_model.removeprefix("eval_")], self.state.best_metric
+        if math.isnan(value):
             return False
-        return best is None or (found[wanted] > best if self._ours.better_is_greater else found[wanted] < best)
+        return best is None or (value > best if self._ours.better_is_greater else value < best)
+
+    def _head_so_far(self) -> FittedHead:
+        """Give the head of this step, which is fitted once, however it is used."""
+        step = self.state.global_step
+        if self._head is None or self._head[0] != step:
+            with self._as_in_use():
+                self._head = step, self._fit_head()
+        return self._head[1]
+
+    @contextlib.contextmanager
+    def _as_in_use(self) -> Iterator[None]:
+        """Take mixed precision off the body: a head is fitted, and asked, on the embeddings that it will be used on."""
+        mixed = vars(self._body).pop("forward", None)  # accelerate's, in front of the class's own
+        try:
+            yield
+        finally:
+            if mixed is not None:
+                self._body.forward = mixed  # type: ignore[method-assign] # as accelerate does
 
     @torch.no_grad()
     def _loss_on(self, contrast: Contrast, embeddings: torch.Tensor) -> float:
@@ -253,7 +288,23 @@ class ContrastiveTrainer(Trainer):
         """
         del model, trial  # transformers' signature
         self.check_weights()
-        self.write_step(self._make_step(self.losses, self.state.log_history))
+        self.write_step(self._make_step(self._head_so_far(), self.losses, self.state.log_history))
+
+    def save_last_step(self) -> Path:
+        """Write the last step as `_save_checkpoint` does, unless it is there.
+
+        Raises:
+            TrainingDiverged: A weight is no number.
+            RunNotSaved: It cannot be written.
+        """
+        if not self.last_step.exists():
+            self._save_checkpoint(self._body, None)
+        return self.last_step
+
+    @property
+    def last_step(self) -> Path:
+        """Where the checkpoint of the last step is, or would be."""
+        return self._folder / f"checkpoint-{self.state.global_step}"
 
     def write_step(self, step: Step) -> Path:
         """Write the last step as a checkpoint of the run.
@@ -267,13 +318,16 @@ class ContrastiveTrainer(Trainer):
         Raises:
             RunNotSaved: It cannot be written.
         """
-        folder = self._folder / f"checkpoint-{self.state.global_step}"
+        folder = self.last_step
         self.store_flos()
         best = self._folder / f"checkpoint-{self.state.best_global_step}"
         if best == folder or best.is_dir():
             self.state.best_model_checkpoint = str(best)
         _keep_callback_states(self)
-        with writing(folder, self._last_whole()), new_folder(folder, overwrite=True) as staging:
+        with (
+            writing(folder, f"{self._last_whole()}; make room, then go on with resume"),
+            new_folder(folder, overwrite=True) as staging,
+        ):
             step(staging)
             self._save_own_parameters(staging)
             self._save_optimizer_and_scheduler(str(staging))

@@ -22,9 +22,6 @@ from ._torch_head import DifferentiableHead
 STEP_EPOCHS, STEP_FACTOR = 5, 0.5
 """SetFit's StepLR."""
 
-WEIGHT_DECAY = 0.01
-"""SetFit's, where `l2_weight` is None."""
-
 
 def train_head(
     body: SentenceTransformer,
@@ -95,13 +92,12 @@ _NO_PROBES = np.zeros((0, 0), dtype=np.float32)
 
 
 def _optimizer(body: SentenceTransformer, head: DifferentiableHead, training: HeadTraining) -> torch.optim.Optimizer:
-    decay = WEIGHT_DECAY if training.l2_weight is None else training.l2_weight
-    body_rate = training.head_learning_rate if training.body_learning_rate is None else training.body_learning_rate
     return torch.optim.AdamW(
         [
-            {"params": list(body.parameters()), "lr": body_rate, "weight_decay": decay},
-            {"params": list(head.parameters()), "lr": training.head_learning_rate, "weight_decay": decay},
-        ]
+            {"params": list(body.parameters()), "lr": training.body_learning_rate},
+            {"params": list(head.parameters()), "lr": training.head_learning_rate},
+        ],
+        weight_decay=training.l2_weight,
     )
 
 
