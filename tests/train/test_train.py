@@ -10,6 +10,10 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import Whitespace
 
 from setfuse.runtime import DatasetError, OutputExists, Row, UsageError
 from setfuse.train import BaseModelNotFound, RunNotSaved, TrainingArguments, TrainingResult, train
@@ -101,6 +105,32 @@ def test_max_length_cuts_texts_in_both_phases_and_is_kept_in_the_checkpoint(
 def test_max_length_beyond_the_bodys_is_refused(tiny_base: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="max_length: expected at most the body's 48 tokens, got 1000"):
         train(ROWS, base=tiny_base, out=tmp_path / "out", args=TrainingArguments(max_length=1000))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.fixture
+def static_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A base model of one table: the mean of its words' vectors."""
+    words = {word: number for number, word in enumerate("[UNK] late refund best parcel 0 1 2 3".split())}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="[UNK]"))  # noqa: S106 - a token of text
+    tokenizer.pre_tokenizer = Whitespace()
+    folder = tmp_path_factory.mktemp("static")
+    SentenceTransformer(modules=[StaticEmbedding(tokenizer, embedding_dim=8)], device="cpu").save(str(folder))
+    return folder
+
+
+def test_a_body_that_reads_texts_whole_is_trained(static_base: Path, tmp_path: Path) -> None:
+    result = train(ROWS, base=static_base, out=tmp_path / "out", args=QUICK, eval_rows=ROWS)
+
+    before, after = (SentenceTransformer(str(folder), device="cpu") for folder in (static_base, tmp_path / "out"))
+    assert not np.allclose(before.encode("late parcel"), after.encode("late parcel"))
+    assert np.isfinite(result.losses).all()
+
+
+def test_max_length_is_refused_where_texts_are_read_whole(static_base: Path, tmp_path: Path) -> None:
+    message = r"^max_length: expected none with a StaticEmbedding, which reads texts whole, got 3; leave it out$"
+    with pytest.raises(UsageError, match=message):
+        train(ROWS, base=static_base, out=tmp_path / "out", args=TrainingArguments(max_length=3))
     assert not list(tmp_path.iterdir())
 
 
