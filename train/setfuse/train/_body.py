@@ -33,7 +33,7 @@ def load_body(folder: Path, max_length: int | None) -> SentenceTransformer:
             body.max_seq_length = max_length
         except AttributeError as error:  # StaticEmbedding has no setter
             raise UsageError(
-                f"max_length: expected none with a {type(body[0]).__name__}, which reads texts whole, got {max_length}; "
-                "leave it out"
+                f"max_length: expected none with a {type(body[0]).__name__}, which reads texts whole, got "
+                f"{max_length}; leave it out"
             ) from error
     return body
