@@ -262,6 +262,37 @@ def test_a_graph_that_is_not_the_manifests_is_refused(bundle: Path) -> None:
         OpenvinoGraph(data, other, threads=1, bf16=False)
 
 
+CLOSED = """
+import signal, sys, threading
+from setfuse.runtime import Classifier
+
+first, second = [Classifier.load(sys.argv[1], engine="openvino", precision="fp32") for _ in range(2)]
+
+def close():
+    first.close()
+    second.close()
+
+if sys.argv[2] == "here":
+    close()
+else:
+    thread = threading.Thread(target=close)
+    thread.start()
+    thread.join()
+signal.signal(signal.SIGINT, lambda number, frame: print("handled"))
+signal.raise_signal(signal.SIGINT)
+"""
+
+
+@pytest.mark.parametrize("where", ["here", "in another thread"])
+def test_a_signal_does_no_harm_once_graphs_are_closed(where: str, bundle: Path) -> None:
+    """OpenVINO sets a stack for handlers, and frees it with the graph, whichever thread still has it."""
+    command = [sys.executable, "-c", CLOSED, str(bundle), where]
+
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False)
+
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
 def test_the_command_line_takes_the_engine(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["predict", str(bundle), "--engine", "openvino", "--precision", "fp32", "late"]) == 0
     assert capsys.readouterr().out.count("\n") == 1

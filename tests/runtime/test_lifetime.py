@@ -258,6 +258,23 @@ def test_a_child_of_a_parent_that_has_not_answered_yet_answers(engine: str, tiny
     run_script("if True:" + script, tiny_bundle, engine)
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_child_of_a_parent_that_has_closed_loads_and_answers(engine: str, tiny_bundle: Path) -> None:
+    """What an engine keeps for the next graph waits for threads that the child does not have."""
+    script = """
+    with Classifier.load(sys.argv[1], threads=2, engine=sys.argv[2]) as closed:
+        expected = answer(closed)
+
+    def work():
+        with Classifier.load(sys.argv[1], threads=2, engine=sys.argv[2]) as classifier:
+            assert answer(classifier) == expected
+        os._exit(0)  # as multiprocessing's children end: destructors of OpenVINO's may abort for want of those threads
+
+    assert in_child(work) == 0
+    """
+    run_script("if True:" + script, tiny_bundle, engine)
+
+
 @pytest.mark.parametrize("value", [None, "0"])
 def test_the_environment_is_left_as_it_was(value: str | None, tiny_bundle: Path) -> None:
     script = """

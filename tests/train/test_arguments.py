@@ -17,6 +17,7 @@ from setfuse.train._ranges import RANGES, SCHEDULERS
 OURS = {
     "loss_kwargs": None,
     "gradient_accumulation_steps": 1,
+    "device": None,
     "bf16": False,
     "lr_scheduler_type": "linear",
     "class_weight": None,
@@ -137,6 +138,7 @@ def test_a_number_is_for_both_phases_and_a_pair_has_one_for_each() -> None:
         ("metric_for_best_model", ""),
         ("greater_is_better", "yes"),
         ("gradient_accumulation_steps", 0),
+        ("device", "gpu"),
         ("bf16", 1),
         ("lr_scheduler_type", "steep"),
         ("class_weight", "fair"),
@@ -167,6 +169,7 @@ class OnLabels(losses.BatchHardTripletLoss):
     ("given", "message"),
     [
         ({"bf16": True, "use_amp": True}, "^bf16 and use_amp: expected one of them"),
+        ({"device": "cpu", "use_amp": True}, "^use_amp: expected a GPU for float16 arithmetic, got device"),
         ({"margin": 0.5}, "^margin: expected it only with BatchAllTripletLoss.*, got it with CosineSimilarityLoss"),
         ({"margin": 0.5, "loss": losses.ContrastiveLoss}, "^margin: .*got it with ContrastiveLoss; .*loss_kwargs"),
         ({"margin": 0.5, "loss": dict}, "^margin: .*got it with dict"),

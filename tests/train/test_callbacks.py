@@ -145,7 +145,9 @@ def test_nothing_is_reported_unless_asked_for(tiny_base: Path, monkeypatch: pyte
     ("report_to", "message"),
     [
         ("the press", r"^report_to: expected none, all, or some of .*tensorboard.*, got 'the press'"),
-        (["none", "wandb"], r"^report_to: wandb is not installed; install it, or leave it out"),
+        (["wandb"], r"^report_to: wandb is not installed; install it, or leave it out"),
+        (["none", "wandb"], r"^report_to: expected none alone, got it with others: none, wandb"),
+        (["all", "wandb"], r"^report_to: expected all alone, got it with others: all, wandb"),
     ],
 )
 def test_a_report_that_cannot_be_made_is_refused(

@@ -137,6 +137,12 @@ def test_the_hubs_library_reads_the_metadata() -> None:
     assert values == {"accuracy": 0.8715, "matthews_correlation": 0.5}
 
 
+def test_a_loss_on_labels_counts_texts() -> None:
+    card = model_card(facts(args=TrainingArguments(loss="SupCon")))
+
+    assert section(card, "### Training Time") == ["12.3 s for 70 steps and the head, 220 texts an epoch."]
+
+
 def test_a_base_model_from_a_folder_is_no_link() -> None:
     card = model_card(facts(base_model="my_own model"))
 
@@ -327,7 +333,7 @@ def test_the_command_gives_the_same_arguments(arguments: dict[str, Any], monkeyp
         "for_setfit": True,
         "freeze": None,
     }
-    line = command(Call(rows="d.csv", base="org/name", eval_rows="org/data:test", args=args, options=options))
+    line = command(Call(sources=["d.csv"], base="org/name", eval_rows="org/data:test", args=args, options=options))
     assert line is not None
     called: dict[str, Any] = {}
 
@@ -346,7 +352,9 @@ def test_the_command_gives_the_same_arguments(arguments: dict[str, Any], monkeyp
 
 def test_files_are_called_by_their_names_and_other_rows_by_a_stand_in(tmp_path: Path) -> None:
     (tmp_path / "my rows.jsonl").write_text("", encoding="utf-8")
-    call = Call(rows=tmp_path / "my rows.jsonl", base=tmp_path, eval_rows=[1], args=TrainingArguments(), options={})
+    call = Call(
+        sources=[tmp_path / "my rows.jsonl"], base=tmp_path, eval_rows=[1], args=TrainingArguments(), options={}
+    )
 
     line = command(call)
 
@@ -358,11 +366,17 @@ def test_files_are_called_by_their_names_and_other_rows_by_a_stand_in(tmp_path: 
 
 @pytest.mark.parametrize(
     "options",
-    [{"metric": len}, {"head": LinearSVC()}, {"label_names": ["a,b"]}, {"metric_kwargs": {"a": object()}}],
-    ids=["function", "classifier", "comma", "object"],
+    [
+        {"metric": len},
+        {"head": LinearSVC()},
+        {"label_names": ["a,b"]},
+        {"metric_kwargs": {"a": object()}},
+        {"callbacks": [object()]},
+    ],
+    ids=["function", "classifier", "comma", "object", "callback"],
 )
 def test_what_no_command_line_can_name(options: dict[str, Any]) -> None:
-    assert command(Call(rows="d", base="b", eval_rows=None, args=TrainingArguments(), options=options)) is None
+    assert command(Call(sources=["d"], base="b", eval_rows=None, args=TrainingArguments(), options=options)) is None
     assert "an object that no command line can name" in model_card(facts(command=None))
 
 
@@ -370,7 +384,9 @@ def test_a_student_names_its_teacher() -> None:
     card = model_card(facts(teacher="a_b|c", command=None))
 
     assert "on 5 texts that a_b&#124;c labelled." in card
-    assert section(card, "### Reproduction") == ["It was taught by `setfuse.train.distill`, which has no command line."]
+    assert section(card, "### Reproduction") == [
+        "`setfuse.train.distill` was called with an object that no command line can name."
+    ]
 
 
 def test_a_checkpoint_has_its_card(tiny_base: Path, tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ FLAGS: dict[str, tuple[str, Any]] = {
     "metric_for_best_model": ("f1", "f1"),
     "greater_is_better": ("", True),
     "gradient_accumulation_steps": ("2", 2),
+    "device": ("cpu", "cpu"),
     "bf16": ("", True),
     "lr_scheduler_type": ("cosine", "cosine"),
     "class_weight": ("late=2,a=b=0.5", {"late": 2.0, "a=b": 0.5}),
@@ -95,6 +96,15 @@ def test_an_argument_is_a_flag(given: Given, name: str, word: str, value: Any) -
 
     assert getattr(args, name) == value
     assert args == TrainingArguments(**{name: value})
+
+
+@pytest.mark.parametrize("name", ["l2_weight", "save_total_limit", "pair_seed"])
+def test_a_word_for_what_has_no_value(given: Given, name: str) -> None:
+    assert given(f"--{name.replace('_', '-')}", "none")["args"] == TrainingArguments(**{name: None})
+
+
+def test_a_loss_may_be_named_without_its_ending(given: Given) -> None:
+    assert given("--loss", "AnglE")["args"] == TrainingArguments(loss="AnglELoss")
 
 
 def test_without_flags_the_defaults_are_the_librarys(given: Given) -> None:
@@ -180,6 +190,7 @@ def test_distill_passes_everything_on(monkeypatch: pytest.MonkeyPatch, capsys: p
 
     monkeypatch.setattr(cli, "distill", distill)
     options = "--eval e --columns a=text,b=label --metric f1 --metric-kwargs {} --resume-from r --overwrite --seed 3"
+    options += " --label-names no,yes --head differentiable --head-params {} --freeze body --for-setfit"
 
     assert main(["distill", "teacher", "texts.csv", "--base", "b", "--out", "o", *options.split()]) == 0
 
@@ -194,7 +205,12 @@ def test_distill_passes_everything_on(monkeypatch: pytest.MonkeyPatch, capsys: p
                 "eval_rows": "e",
                 "metric": "f1",
                 "metric_kwargs": {},
+                "label_names": ["no", "yes"],
+                "head": "differentiable",
+                "head_params": {},
+                "freeze": "body",
                 "resume": "r",
+                "for_setfit": True,
                 "overwrite": True,
                 "progress": False,
             },

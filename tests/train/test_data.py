@@ -364,8 +364,9 @@ def test_a_dataset_of_several_splits_is_refused_with_their_names() -> None:
 
 def test_texts_without_labels(tmp_path: Path) -> None:
     for form in FORMS:
-        assert read_unlabelled(form({"sentence": TEXTS}, tmp_path), columns={"sentence": "text"}) == TEXTS
-    assert read_unlabelled(iter(TEXTS)) == read_unlabelled(ROWS) == TEXTS
+        rows = read_unlabelled(form({"sentence": TEXTS}, tmp_path), columns={"sentence": "text"})
+        assert [row.text for row in rows] == TEXTS
+    assert [row.text for row in read_unlabelled(iter(TEXTS))] == [row.text for row in read_unlabelled(ROWS)] == TEXTS
     with pytest.raises(DatasetError, match='row 2: expected a "text" that is a string and not blank'):
         read_unlabelled(["a", " "])
     with pytest.raises(DatasetError, match="the rows: expected at least one text, found none"):

@@ -3,6 +3,7 @@
 import json
 import logging
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +12,23 @@ import pytest
 import safetensors.numpy
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import cos_sim
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 
+from setfuse.export import export
 from setfuse.runtime import (
     Classifier,
     DatasetError,
     MultiLabelRow,
     OutputExists,
+    Precision,
     Row,
     UsageError,
     read_rows,
     read_texts,
 )
-from setfuse.train import BaseModelNotFound, TeacherNotUsable, TrainingArguments, distill, train
+from setfuse.runtime.__main__ import main
+from setfuse.train import BaseModelNotFound, RunNotResumable, TeacherNotUsable, TrainingArguments, distill, train
 from setfuse.train._distill import TaughtPairs, _pair_all
 from setfuse.train._pairs import make_pairs
 from tests.models import make_body
@@ -277,6 +282,87 @@ def test_a_run_goes_on_where_it_stopped(teacher: Path, base_without_dropout: Pat
     )  # fmt: skip
 
     assert again.losses == whole.losses
+
+
+def test_a_run_is_not_gone_on_with_what_else_it_was_taught(teacher: Path, tiny_base: Path, tmp_path: Path) -> None:
+    held_out = [Row("a", "post"), Row("b", "shop"), Row("c", "post"), Row("d", "shop")]
+    args = TrainingArguments(max_steps=2, save_steps=1, eval_steps=1, output_dir=str(tmp_path / "run"))
+    given: dict[str, Any] = {"base": tiny_base, "out": tmp_path / "out", "args": args, "eval_rows": held_out}
+    distill(teacher, TEXTS, **given)
+    given["out"] = tmp_path / "again"
+    other = shutil.copytree(teacher, tmp_path / "other" / "teacher")
+    stored = safetensors.numpy.load_file(other / "model.safetensors")
+    name = next(iter(stored))
+    safetensors.numpy.save_file({**stored, name: stored[name] * 1.0001}, other / "model.safetensors")
+
+    with pytest.raises(RunNotResumable, match="got other teacher; "):
+        distill(other, TEXTS, resume=True, **given)
+    with pytest.raises(RunNotResumable, match="got other held-out rows; "):
+        distill(teacher, TEXTS, resume=True, **given | {"eval_rows": held_out[:4:3] + held_out[1:3]})
+    with pytest.raises(RunNotResumable, match="got metric 'f1' instead of 'accuracy'; "):
+        distill(teacher, TEXTS, resume=True, metric="f1", **given)
+    assert len(distill(teacher, TEXTS, resume=True, **given).losses) == 2
+
+
+def test_a_bundle_may_teach_whatever_its_head(tiny_base: Path, tmp_path: Path, capsys: Any) -> None:
+    rows = [Row(text, "post" if number % 2 else "shop") for number, text in enumerate(TEXTS[:12])]
+    forest = RandomForestClassifier(5, random_state=0)
+    checkpoint = train(rows, base=tiny_base, out=tmp_path / "checkpoint", args=QUICK, head=forest).checkpoint
+    export(checkpoint, tmp_path / "bundle", [Precision.FP32])
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), "utf-8")
+    words = ["distill", str(tmp_path / "bundle"), str(tmp_path / "texts.jsonl"), "--base", str(tiny_base)]
+
+    assert main([*words, "--out", str(tmp_path / "out"), "--max-steps", "1", "--json"]) == 0
+
+    with Classifier.load(tmp_path / "bundle") as classifier:
+        expected = Counter(classifier.predict(TEXTS))
+    assert json.loads(capsys.readouterr().out)["labels"] == {label: expected[label] for label in sorted(expected)}
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert f"setfuse distill bundle texts.jsonl --base {tiny_base.name} --out CHECKPOINT --max-steps 1\n" in card
+
+
+def test_a_student_has_any_head_and_numbers_have_names(teacher: Path, tiny_base: Path, tmp_path: Path) -> None:
+    result = distill(
+        teacher,
+        TEXTS,
+        base=tiny_base,
+        out=tmp_path / "out",
+        args=TrainingArguments(max_steps=1, num_epochs=(1, 1), batch_size=(16, 8)),
+        eval_rows=[{"text": "late moon", "label": 0}, {"text": "best late", "label": 1}],
+        label_names=["shop", "post"],
+        head="differentiable",
+        head_params={"temperature": 0.5},
+        for_setfit=True,
+    )
+
+    assert result.accuracy is not None
+    head = json.loads((result.checkpoint / "head.json").read_text(encoding="utf-8"))
+    assert (head["kind"], head["temperature"]) == ("SetFitHead", 0.5)
+    assert (result.checkpoint / "model_head.pkl").exists()
+
+
+def test_what_this_machine_cannot_do_is_refused_before_the_teacher_is_asked(tiny_base: Path, tmp_path: Path) -> None:
+    class Busy:
+        labels = ("a", "b")
+
+        def predict(self, texts: list[str]) -> list[str]:
+            raise AssertionError(texts)
+
+        embed = predict
+
+    args = TrainingArguments(report_to="the press")
+    with pytest.raises(UsageError, match="report_to: expected none, all, or some of"):
+        distill(Busy(), TEXTS, base=tiny_base, out=tmp_path / "out", args=args)
+
+
+def test_a_text_is_called_by_its_line(teacher: Path, tiny_base: Path, tmp_path: Path, caplog: Any) -> None:
+    path = tmp_path / "texts.jsonl"
+    lines = [*TEXTS, "parcel " * 600]
+    path.write_text("\n" + "".join(json.dumps({"text": text}) + "\n" for text in lines), encoding="utf-8")
+
+    distill(teacher, path, base=tiny_base, out=tmp_path / "out", args=QUICK)
+
+    assert f"are cut, the first at {path}:{len(lines) + 1}" in caplog.text
 
 
 @pytest.mark.slow

@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
+from sentence_transformers.sentence_transformer.losses import (
+    BatchAllTripletLoss,
+    BatchHardTripletLossDistanceFunction,
+    CosineSimilarityLoss,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall_score
 from transformers import EarlyStoppingCallback
@@ -21,6 +25,7 @@ from setfuse.runtime import DatasetError, Row, UsageError
 from setfuse.train import TrainingArguments, TrainingResult, sample_dataset, train
 from setfuse.train import _recipe as recipe
 from setfuse.train._drawing import draw_held_out_pairs
+from setfuse.train._label_batches import make_label_batches
 from setfuse.train._metrics import make_metric
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
@@ -114,6 +119,23 @@ def test_the_contrastive_loss_may_be_taken_over_the_first_batches_only(
     expected = held_out_loss(body, 16 * batches)
     assert result.evaluations[0]["embedding_loss"] == pytest.approx(expected, rel=1e-5)
     assert expected != pytest.approx(held_out_loss(body), rel=1e-3)
+
+
+def test_a_loss_on_labels_may_be_taken_over_the_first_batch_only(base_without_dropout: Path) -> None:
+    given: dict[str, Any] = {"loss": "BatchAllTripletLoss", "batch_size": 4}
+    result = run(base_without_dropout, max_steps=4, eval_max_steps=1, **given)
+
+    body = SentenceTransformer("run/checkpoint-4", device="cpu")
+    labels = torch.tensor([sorted({row.label for row in HELD_OUT}).index(row.label) for row in HELD_OUT])
+    margin = TrainingArguments().margin
+    loss = BatchAllTripletLoss(body, BatchHardTripletLossDistanceFunction.cosine_distance, margin)
+    values = []
+    for batch in make_label_batches(labels.tolist(), 4, seed=42):
+        with torch.no_grad():
+            values.append(loss([body.preprocess([HELD_OUT[row].text for row in batch])], labels[batch]).item())
+    assert len(values) == 2
+    assert result.evaluations[0]["embedding_loss"] == pytest.approx(values[0], rel=1e-5)
+    assert values[0] != pytest.approx(np.mean(values), rel=1e-3)
 
 
 def test_held_out_rows_of_one_label_have_a_loss_of_their_own(tiny_base: Path) -> None:
@@ -461,6 +483,13 @@ def test_a_function_may_measure(metric: Any, expected: dict[str, float]) -> None
 def test_a_function_that_gives_no_number_is_told() -> None:
     with pytest.raises(UsageError, match=r"^metric: expected a number, or numbers by name, got 'good' from it"):
         make_metric(lambda *_: "good", {"a": 0, "b": 1}, {})(["a"], ["a"])
+
+
+def test_a_metric_that_is_taken_of_nothing_is_told(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:
+    args = TrainingArguments(max_steps=1)
+    train(ROWS, base=tiny_base, out="out", args=args, metric="f1")
+
+    assert "metric: 'f1' has no effect without rows to measure on" in caplog.text
 
 
 def test_an_evaluation_is_logged(tiny_base: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -451,6 +451,16 @@ def test_what_fails_after_the_last_step_costs_no_training(
     assert Path("out/head.safetensors").read_bytes() == Path("whole/head.safetensors").read_bytes()
 
 
+def test_somebody_else_at_the_same_place_costs_no_training(tiny_base: Path) -> None:
+    whole = run(tiny_base, out="whole", save_steps=500)
+
+    with pytest.raises(OutputExists, match="the folder exists"):
+        run(tiny_base, save_steps=500, callbacks=[AtStep(3, Path("out").mkdir)])
+
+    assert steps() == ["checkpoint-12"]
+    assert run(tiny_base, out="other", save_steps=500, resume=True).losses == whole.losses
+
+
 def test_what_is_kept_is_as_it_was_before_the_head(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     args = TrainingArguments(output_dir="run", max_steps=4, end_to_end=True, num_epochs=(1, 2))
     train(ROWS, base=tiny_base, out="whole", args=args, head="differentiable")
@@ -619,8 +629,12 @@ class NoModule:
 @pytest.mark.usefixtures("saved")
 @pytest.mark.parametrize(
     ("given", "message"),
-    [({"use_amp": True}, "^use_amp: expected a GPU"), ({"loss": NoModule}, "^loss: expected NoModule to make a torch")],
-    ids=["use_amp", "loss"],
+    [
+        ({"use_amp": True}, "^use_amp: expected a GPU"),
+        ({"device": "cuda"}, "^device: torch finds no GPU here"),
+        ({"loss": NoModule}, "^loss: expected NoModule to make a torch"),
+    ],
+    ids=["use_amp", "device", "loss"],
 )
 def test_what_is_refused_late_costs_no_earlier_run(
     tiny_base: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], message: str

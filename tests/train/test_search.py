@@ -1,7 +1,10 @@
 """Hyperparameter search: what is tried, what is kept, and what is told of trials that fail."""
 
+import dataclasses
 import json
 import logging
+import math
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +29,10 @@ def space(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
+def result_of(accuracy: float = 1.0) -> TrainingResult:
+    return TrainingResult(Path(), 1.0, 1, 1, {}, (0.1,), {"accuracy": accuracy, "f1": -1.0}, (), None)
+
+
 @pytest.fixture
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, Any]]]:
     """Trainings whose accuracy is told by a function of their arguments; gives what each was called with."""
@@ -35,8 +42,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[dict[str, An
 
         def train(rows: Any, **given: Any) -> TrainingResult:
             calls.append({"rows": rows, **given})
-            metrics = {"accuracy": score(**given), "f1": -1.0}
-            return TrainingResult(Path(), 1.0, 1, 1, {}, (0.1,), metrics, (), None)
+            return result_of(score(**given))
 
         monkeypatch.setattr(search_module, "train", train)
         return calls
@@ -132,14 +138,56 @@ def test_a_search_of_which_all_trials_fail_says_why(stand_in: Callable[..., list
         ({"direction": "up"}, "direction: expected maximize or minimize, got 'up'"),
         ({"space": lambda _: {"learning_rate": 1e-5}}, "space: expected fields of .*, got 'learning_rate'"),
         ({"space": lambda _: {"output_dir": "x"}}, "space: expected fields of .*, got 'output_dir'"),
-        ({"objective": "loss", "space": lambda _: {}}, "objective: expected one of accuracy, f1, .*, got 'loss'"),
+        ({"objective": "loss"}, "objective: expected one of accuracy, which the metric gives, got 'loss'"),
+        ({"metric": lambda *_: {"a": 1, "b": 2}}, "objective: expected one of accuracy, a, b, .*, got 'metric'"),
+        ({"metric": "bleu"}, "metric: expected one of accuracy, "),
+        ({"metric_kwargs": {"avrage": "micro"}, "metric": "f1"}, "metric: expected one that can be taken of"),
+        ({"head_params": [1]}, "head_params: expected arguments by name"),
+        ({"freeze": "body"}, "freeze: expected with head='differentiable'"),
     ],
 )
 def test_bad_usage(given: dict[str, Any], message: str, stand_in: Callable[..., list[dict[str, Any]]]) -> None:
-    stand_in(lambda **_: 1.0)
+    calls = stand_in(lambda **_: 1.0)
 
     with pytest.raises(UsageError, match=message):
         search(ROWS, base="b", eval_rows=ROWS, **given)
+    assert not calls  # before any training
+
+
+def test_a_score_that_is_no_number_is_a_failure(stand_in: Callable[..., list[dict[str, Any]]]) -> None:
+    scores = iter([math.nan, 0.25, math.nan])
+    stand_in(lambda **_: next(scores))
+
+    result = search(ROWS, base="b", eval_rows=ROWS, n_trials=3)
+
+    assert [trial.score for trial in result.trials] == [None, 0.25, None]
+    assert result.trials[0].failure == "accuracy: expected a number, got NaN"
+    assert result.score == 0.25
+    json.dumps(result.to_json(), allow_nan=False)
+
+
+def test_what_is_given_is_not_searched(stand_in: Callable[..., list[dict[str, Any]]]) -> None:
+    calls = stand_in(lambda **_: 1.0)
+    args = TrainingArguments(num_epochs=7, seed=3)
+
+    search(ROWS, base="b", eval_rows=ROWS, n_trials=4, args=args, head_params={"C": 2.0})
+
+    assert {(call["args"].num_epochs, call["args"].seed, call["head_params"]["C"]) for call in calls} == {(7, 3, 2.0)}
+    assert len({call["args"].body_learning_rate for call in calls}) == 4
+
+
+def test_a_differentiable_head_keeps_its_own_values(stand_in: Callable[..., list[dict[str, Any]]]) -> None:
+    calls = stand_in(lambda **_: 1.0)
+    stop = object()
+
+    search(ROWS, base="b", eval_rows=ROWS, n_trials=2, head="differentiable", freeze="body", callbacks=[stop])
+
+    for call in calls:
+        args, default = call["args"], TrainingArguments()
+        assert args.classifier_num_epochs == default.classifier_num_epochs
+        assert args.classifier_batch_size == default.classifier_batch_size
+        assert args.body_classifier_learning_rate == default.body_classifier_learning_rate
+        assert (call["freeze"], call["callbacks"]) == ("body", [stop])
 
 
 def test_without_optuna_one_sentence_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,8 +202,8 @@ def test_without_optuna_one_sentence_names_the_extra(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.parametrize(
     ("head", "own"),
-    [("LogisticRegression", "head_params"), ("differentiable", "head_learning_rate"), (object(), None)],
-    ids=["logistic", "differentiable", "own"],
+    [("LogisticRegression", "head_params"), (object(), None)],
+    ids=["logistic", "own"],
 )
 def test_the_default_space_gives_fields_that_exist(head: Any, own: str | None) -> None:
     study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
@@ -182,18 +230,29 @@ def test_optunas_own_lines_are_kept_quiet_and_its_level_put_back(
 
 
 def test_the_command_prints_the_training_that_comes_next(
-    stand_in: Callable[..., list[dict[str, Any]]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    stand_in: Callable[..., list[dict[str, Any]]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = stand_in(lambda args, **_: 1.0 if args.seed > 20 else 0.5)
-    path = write_rows(tmp_path / "rows.jsonl", [(row["text"], row["label"]) for row in ROWS])
+    (tmp_path / "data").mkdir()
+    path = write_rows(tmp_path / "data" / "rows.jsonl", [(row["text"], row["label"]) for row in ROWS])
     command = ["search", str(path), "--base", "b", "--eval", str(path), "--trials", "3", "--max-steps", "7"]
+    command += ["--loss", "AnglE", "--pair-seed", "none", "--run-name", "my run"]
 
     assert main(command) == 0
 
     first, second = capsys.readouterr().out.splitlines()
     assert first == "best of 3 trials (0 failed): accuracy 1.0000"
-    assert second.startswith('next: setfuse train rows.jsonl --base b --out CHECKPOINT --head-params \'{"C": ')
-    assert "--max-steps 7" in second
+    assert second.startswith("next: setfuse train ")
+    taken: dict[str, Any] = {}
+    monkeypatch.setattr("setfuse.train.cli.train", lambda rows, **given: taken.update(given, rows=rows) or result_of())
+    assert main(shlex.split(second)[2:]) == 0
+    capsys.readouterr()
+    best = max(calls, key=lambda call: call["args"].seed > 20)
+    assert (taken["rows"], taken["base"], taken["head_params"]) == (str(path), "b", best["head_params"])
+    assert taken["args"] == dataclasses.replace(best["args"], output_dir="checkpoints")
     assert [call["args"].max_steps for call in calls] == [7, 7, 7]
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)

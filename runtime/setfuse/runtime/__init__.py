@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from ._evaluate import Evaluation, LabelMetrics, MultiLabelEvaluation, evaluate, evaluate_multi_label
     from ._explain import Explanation, WordEffect
     from ._extras import require_extra
-    from ._folders import new_folder
+    from ._folders import check_new_folder, new_folder
     from ._push import push
     from ._stats import Stats
 
@@ -98,6 +98,7 @@ __all__ = [
     "VariantNotFound",
     "WordEffect",
     "as_rows",
+    "check_new_folder",
     "evaluate",
     "evaluate_multi_label",
     "find_on_hub",
@@ -122,7 +123,7 @@ _LATER = {
     "_evaluate": "Evaluation LabelMetrics MultiLabelEvaluation evaluate evaluate_multi_label",
     "_explain": "Explanation WordEffect",
     "_extras": "require_extra",
-    "_folders": "new_folder",
+    "_folders": "check_new_folder new_folder",
     "_push": "push",
     "_stats": "Stats",
 }

@@ -29,13 +29,12 @@ def new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | P
     Raises:
         OutputExists: `path` exists and `overwrite` is false, is no folder or lies below a file, or must be kept.
     """
-    final = Path(path).expanduser().resolve()
-    _refuse(final, overwrite, keep)
+    final = check_new_folder(path, overwrite=overwrite, keep=keep)
     parent = next(folder for folder in final.parents if folder.is_dir())
     staging = _beside(parent, final.name, "partial")
     try:
         yield staging
-        _refuse(final, overwrite, keep)  # somebody else may have written there in the meantime
+        check_new_folder(final, overwrite=overwrite, keep=keep)  # somebody else may have written there in the meantime
         final.parent.mkdir(parents=True, exist_ok=True)
         if final.exists():
             _replace(staging, final)
@@ -45,12 +44,26 @@ def new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | P
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _refuse(final: Path, overwrite: bool, keep: tuple[str | Path, ...]) -> None:
+def check_new_folder(path: str | Path, *, overwrite: bool = False, keep: tuple[str | Path, ...] = ()) -> Path:
+    """See that `new_folder` may write there, before the work that leads to it.
+
+    Args:
+        path: As in `new_folder`.
+        overwrite: As in `new_folder`.
+        keep: As in `new_folder`.
+
+    Returns:
+        The path, absolute.
+
+    Raises:
+        OutputExists: As `new_folder`.
+    """
+    final = Path(path).expanduser().resolve()
     if not final.exists():
         nearest = next(path for path in final.parents if path.exists())
         if not nearest.is_dir():
             raise OutputExists(f"{final}: expected folders above it, found a file at {nearest}; choose another name")
-        return
+        return final
     if not final.is_dir():
         raise OutputExists(f"{final}: expected a folder to write to, found a file; choose another name")
     for kept in (Path.cwd(), Path.home(), *keep):
@@ -58,6 +71,7 @@ def _refuse(final: Path, overwrite: bool, keep: tuple[str | Path, ...]) -> None:
             raise OutputExists(f"{final}: writing there would replace {kept}; choose another output folder")
     if not overwrite:
         raise OutputExists(f"{final}: the folder exists; pass --overwrite (overwrite=True) to replace it whole")
+    return final
 
 
 def _replace(staging: Path, final: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from ._alongside import Alongside
 from ._cpus import available_cpus, check_threads
 from ._engine import is_own_error
 from ._errors import BundleCorrupt, MissingExtra, UsageError
@@ -77,25 +78,23 @@ class OpenvinoGraph:
             raise MissingExtra(
                 'engine="openvino" needs openvino: pip install "setfuse[openvino]"; or leave the engine out'
             ) from error
-        hints = {
+        hints: dict[str, object] = {
             "ENABLE_CPU_PINNING": False,  # the threads that call are not ours to pin
             "INFERENCE_NUM_THREADS": threads or available_cpus(),
             "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": 1,
         }
-        mark = object()
-        _FORK.running.add(mark)
-        try:
-            core = openvino.Core()
-            graph = core.read_model(io.BytesIO(model))
-            self._compiled = core.compile_model(graph, "CPU", hints)
-        except Exception as error:  # OpenVINO raises RuntimeError for whatever it is
-            if not is_own_error(error, "openvino"):
-                raise
-            raise BundleCorrupt(f"{variant.file.file}: OpenVINO refuses the graph: {error}") from error
-        finally:
-            _FORK.running.discard(mark)
+        # OpenVINO sets a stack for signals' handlers in the thread that compiles, and frees its memory with the graph.
+        # That thread would still have it if another one frees the graph, or get it back when a graph is freed that was
+        # loaded later: the next Ctrl-C would be a segmentation fault. A thread that ends takes the setting with it.
+        with Alongside(lambda: _compile(openvino, model, hints)) as compiling:
+            try:
+                graph, self._compiled = compiling.result()
+            except Exception as error:  # OpenVINO raises RuntimeError for whatever it is
+                if not is_own_error(error, "openvino"):
+                    raise
+                raise BundleCorrupt(f"{variant.file.file}: OpenVINO refuses the graph: {error}") from error
         _check(graph, variant)
         self._file = variant.file.file
         self._dtypes = {tensor.name: np.dtype(tensor.dtype) for tensor in variant.inputs}
@@ -144,6 +143,20 @@ class OpenvinoGraph:
             return self._idle.pop()
         except IndexError:
             return self._compiled.create_infer_request()
+
+
+def _compile(
+    openvino: "openvino", model: bytes, hints: dict[str, object]
+) -> "tuple[openvino.Model, openvino.CompiledModel]":
+    """Give the graph as it is in the file, and as the processor runs it."""
+    mark = object()
+    _FORK.running.add(mark)
+    try:
+        core = openvino.Core()
+        graph = core.read_model(io.BytesIO(model))
+        return graph, core.compile_model(graph, "CPU", hints)
+    finally:
+        _FORK.running.discard(mark)
 
 
 def _check(graph: "openvino.Model", variant: Variant) -> None:

@@ -15,7 +15,7 @@ from ._loss_names import (
     check_loss_arguments,
     known_name,
 )
-from ._ranges import EMBEDDING_LOSS, RANGES, SCHEDULERS, Interval, SamplingStrategy
+from ._ranges import DEVICES, EMBEDDING_LOSS, RANGES, SCHEDULERS, Interval, SamplingStrategy
 
 _Value = TypeVar("_Value")
 
@@ -85,6 +85,7 @@ class TrainingArguments:
             of the classifier such as "accuracy".
         greater_is_better: Whether more of it is better; None: unless its name ends in "loss".
         gradient_accumulation_steps: Batches whose gradients are averaged to one step of the optimizer.
+        device: "cpu" or "cuda"; None for the GPU where torch has one. Which of several: CUDA_VISIBLE_DEVICES.
         bf16: bfloat16 arithmetic in the contrastive phase where it is safe.
         lr_scheduler_type: How the learning rate goes on after the warm-up, one of transformers' schedules.
         class_weight: Of the labels of LogisticRegression or the differentiable head: "balanced", or a weight a label;
@@ -125,7 +126,7 @@ class TrainingArguments:
     end_to_end: bool = field(default=False, metadata=_help("train the body together with a differentiable head"))
     use_amp: bool = field(default=False, metadata=_help("float16 arithmetic where it is safe, on a GPU"))
     warmup_proportion: float = field(default=0.1, metadata=_help("share of the steps in which the rate rises"))
-    l2_weight: float | None = field(default=0.01, metadata=_help("weight decay of the optimizer"))
+    l2_weight: float | None = field(default=0.01, metadata=_help("weight decay of the optimizer; none: 0"))
     max_length: int | None = field(default=None, metadata=_help("cut texts at that many tokens; default: the body's"))
     seed: int = field(default=42, metadata=_help("of the batches' order and of dropout"))
     report_to: str | Sequence[str] = field(
@@ -146,7 +147,7 @@ class TrainingArguments:
     )
     save_strategy: str = field(default="steps", metadata=_choice("when to save", list(Interval)))
     save_steps: int = field(default=500, metadata=_help("steps from one save to the next"))
-    save_total_limit: int | None = field(default=1, metadata=_help("checkpoints to keep"))
+    save_total_limit: int | None = field(default=1, metadata=_help("checkpoints to keep; none: all"))
     load_best_model_at_end: bool = field(default=False, metadata=_help("go on with the best checkpoint, not the last"))
     metric_for_best_model: str = field(
         default=EMBEDDING_LOSS, metadata=_help("what is best: embedding_loss, or the classifier's metric")
@@ -155,6 +156,9 @@ class TrainingArguments:
         default=None, metadata=_help("whether more of it is better; default: unless it is a loss")
     )
     gradient_accumulation_steps: int = field(default=1, metadata=_help("batches to one step of the optimizer"))
+    device: str | None = field(
+        default=None, metadata=_choice("where to train; default: a GPU if there is one", DEVICES)
+    )
     bf16: bool = field(default=False, metadata=_help("bfloat16 arithmetic where it is safe"))
     lr_scheduler_type: str = field(
         default="linear", metadata=_choice("how the learning rate goes on after the warm-up", SCHEDULERS)
@@ -162,7 +166,7 @@ class TrainingArguments:
     class_weight: str | Mapping[str, float] | None = field(
         default=None, metadata=_help("of the head's labels: balanced, or LABEL=WEIGHT,LABEL=WEIGHT")
     )
-    pair_seed: int | None = field(default=42, metadata=_help("of the order of the pairs"))
+    pair_seed: int | None = field(default=42, metadata=_help("of the order of the pairs; none: the seed"))
     self_pairs: bool = field(default=True, metadata=_help("pair each text also with itself"))
     distinct_batches: bool = field(default=True, metadata=_help("embed each distinct text of a batch once"))
 
@@ -177,6 +181,10 @@ class TrainingArguments:
         self._refuse_contradictions()
 
     def _refuse_contradictions(self) -> None:
+        _agree(
+            not (self.use_amp and self.device == "cpu"),
+            'use_amp: expected a GPU for float16 arithmetic, got device "cpu"; leave one out',
+        )
         _agree(not (self.bf16 and self.use_amp), "bf16 and use_amp: expected one of them, got both; leave one out")
         changed = {name: value for name, default in _DEFAULTS.items() if (value := getattr(self, name)) != default}
         if getattr(self.distance_metric, "__name__", None) == DEFAULT_DISTANCE:

@@ -10,19 +10,22 @@ from setfuse.runtime import UsageError
 from ._errors import BaseModelNotFound
 
 
-def load_body(folder: Path, max_length: int | None) -> SentenceTransformer:
-    """Load a base model in float32, on the GPU if torch has one.
+def load_body(folder: Path, max_length: int | None, device: str | None = None) -> SentenceTransformer:
+    """Load a base model in float32.
 
     Args:
         folder: A sentence-transformers folder, or a transformers one, which gets mean pooling.
         max_length: Tokens to cut texts at; None for the body's own.
+        device: Torch's name of it; None for the GPU if torch has one.
 
     Raises:
         BaseModelNotFound: sentence-transformers cannot load it.
         UsageError: `max_length` is more than the body can take, or the body cuts no texts.
     """
     try:
-        body = SentenceTransformer(str(folder), local_files_only=True, model_kwargs={"dtype": torch.float32})
+        body = SentenceTransformer(
+            str(folder), device=device, local_files_only=True, model_kwargs={"dtype": torch.float32}
+        )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise BaseModelNotFound(f"{folder}: sentence-transformers cannot load it: {error}") from error
     if max_length is not None:

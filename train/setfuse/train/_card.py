@@ -15,6 +15,7 @@ from setfuse.runtime import MultiLabelRow
 from ._arguments import TrainingArguments
 from ._data_checks import Rows, labels_of
 from ._head import FittedHead
+from ._loss_names import items_of
 from ._markdown import fenced, literal, one_line, table
 from ._ranges import EMBEDDING_LOSS
 from ._result import TrainingResult
@@ -305,7 +306,7 @@ def _training_details(facts: CardFacts) -> str:
 {_results(facts)}
 
 ### Training Time
-{result.seconds:.1f} s for {result.steps} steps and the head, {result.pairs} pairs an epoch.
+{result.seconds:.1f} s for {result.steps} steps and the head, {result.pairs} {items_of(facts.args.loss)} an epoch.
 
 ### Reproduction
 {_reproduction(facts)}
@@ -348,10 +349,9 @@ def _loss(value: float | None) -> str:
 
 
 def _reproduction(facts: CardFacts) -> str:
-    if facts.teacher is not None:
-        return "It was taught by `setfuse.train.distill`, which has no command line."
     if facts.command is None:
-        return "`setfuse.train.train` was called with an object that no command line can name."
+        function = "train" if facts.teacher is None else "distill"
+        return f"`setfuse.train.{function}` was called with an object that no command line can name."
     return (
         f"{fenced('bash', facts.command)}\n\n"
         "With the same rows, library versions and number of threads it gives the same weights."

@@ -16,7 +16,7 @@ from ._head_settings import DIFFERENTIABLE, HeadSettings, HeadTraining
 from ._label_batches import check_label_batches
 from ._labelled_rows import AnyLabelledRows
 from ._loss_names import is_on_labels, said_name
-from ._metrics import METRICS, SINGLE_LABEL_ONLY, MetricOf
+from ._metrics import MetricOf, check_metric
 from ._ranges import EMBEDDING_LOSS
 
 logger = logging.getLogger("setfuse.train")
@@ -66,23 +66,48 @@ def _check_held_out(rows: AnyLabelledRows, held_out: Rows) -> None:
                 )
 
 
-def check_head_arguments(settings: HeadSettings, training: HeadTraining) -> None:
-    """Refuse what is for the differentiable head, given with another.
+def make_head_settings(
+    args: TrainingArguments,
+    head: Any,
+    head_params: Mapping[str, Any] | None,
+    multi_target_strategy: str | None,
+    freeze: str | None,
+) -> tuple[HeadSettings, HeadTraining]:
+    """Bring together what the hyperparameters and the other arguments say of the head.
 
     Args:
-        settings: Which head.
-        training: How the differentiable head is trained.
+        args: The hyperparameters.
+        head: As in `train`.
+        head_params: As in `train`.
+        multi_target_strategy: As in `train`.
+        freeze: As in `train`.
 
     Raises:
-        UsageError: `end_to_end` or `freeze` is given without that head.
+        UsageError: A value is unknown, or two contradict each other.
     """
-    if settings.head == DIFFERENTIABLE:
-        return
-    for name, given in (("end_to_end", training.end_to_end), ("freeze", training.freeze is not None)):
-        if given:
-            raise UsageError(
-                f"{name}: expected with head={DIFFERENTIABLE!r}, got it with another head; leave it out, or name that"
-            )
+    settings = HeadSettings(
+        head=head,
+        head_params={} if head_params is None else head_params,
+        class_weight=args.class_weight,
+        multi_target_strategy=multi_target_strategy,
+    )
+    if settings.head != DIFFERENTIABLE:
+        for name, given in (("end_to_end", args.end_to_end), ("freeze", freeze is not None)):
+            if given:
+                raise UsageError(
+                    f"{name}: expected with head={DIFFERENTIABLE!r}, got it with another head; leave it out, or name "
+                    "that"
+                )
+    training = HeadTraining(
+        batch_size=args.classifier_batch_size,
+        num_epochs=args.classifier_num_epochs,
+        body_learning_rate=args.body_classifier_learning_rate,
+        head_learning_rate=args.head_learning_rate,
+        l2_weight=args.l2_weight or 0.0,
+        end_to_end=args.end_to_end,
+        freeze=freeze,
+    )
+    return settings, training
 
 
 def check_evaluation(
@@ -100,12 +125,11 @@ def check_evaluation(
         UsageError: There is no such metric, its arguments have no names, there is nothing to evaluate on, or the best
             model is to be chosen by a metric that is not measured.
     """
-    if isinstance(metric, str) and metric not in METRICS:
-        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
+    check_metric(metric, multi_label=bool(held_out) and isinstance(held_out[0], MultiLabelRow))
     if not isinstance(metric_kwargs, Mapping | None):
         raise UsageError(f"metric_kwargs: expected arguments by name, got {metric_kwargs!r:.80}")
-    if held_out and isinstance(held_out[0], MultiLabelRow) and metric in SINGLE_LABEL_ONLY:
-        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
+    if metric != "accuracy" and not held_out:
+        logger.warning("metric: %r has no effect without rows to measure on (eval_rows, --eval)", metric)
     if args.eval_strategy != "no" and not held_out:
         raise UsageError(
             f"eval_strategy: expected rows to evaluate on (eval_rows, --eval), got {args.eval_strategy!r} without any"

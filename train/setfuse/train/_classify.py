@@ -7,8 +7,6 @@ import numpy as np
 import numpy.typing as npt
 from sentence_transformers import SentenceTransformer
 
-from setfuse.runtime import UsageError
-
 from ._batches import LabelledTexts
 from ._errors import OutOfMemory
 from ._head import FittedHead
@@ -63,26 +61,6 @@ class HeldOut:
 
     data: LabelledTexts
     metric: Metric
-
-    def rehearse(self) -> tuple[str, ...]:
-        """Take the metric of the given labels themselves: what is wrong with it is to be told before the training.
-
-        Returns:
-            The names of what it measures.
-
-        Raises:
-            UsageError: It fails.
-        """
-        try:
-            return tuple(self.metric(self.data.labels, self.data.labels))
-        except UsageError:
-            raise
-        except Exception as error:
-            # A function of the caller's, or arguments of scikit-learn's.
-            raise UsageError(
-                "metric: expected one that can be taken of the held-out labels (with these metric_kwargs), but it "
-                f"says: {type(error).__name__}: {error!s:.300}"
-            ) from error
 
     def judge(self, head: FittedHead, embeddings: npt.NDArray[np.float32]) -> Mapping[str, float]:
         """Measure a head's answers.

@@ -89,7 +89,7 @@ def read_single_label(
     return LabelledRows(tuple(rows), found.numbers)
 
 
-def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> list[str]:
+def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> list[MultiLabelRow]:
     """Read the texts of data in any form, whether or not they have labels.
 
     Args:
@@ -97,7 +97,7 @@ def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> 
         columns: As in `read_data`.
 
     Returns:
-        The texts in the data's order; none is blank.
+        Rows without labels, in the data's order; none is blank.
 
     Raises:
         UsageError: `columns` is not what is expected.
@@ -108,8 +108,7 @@ def read_unlabelled(data: Data, *, columns: Mapping[str, str] | None = None) -> 
     where = Columns.from_mapping(columns)
     with open_source(data, (where.text,), where.label) as source:
         texts = [
-            to_multi_label_row({"text": record[where.text], "label": []}, origin).text
-            for origin, record in source.records
+            to_multi_label_row({"text": record[where.text], "label": []}, origin) for origin, record in source.records
         ]
         if not texts:
             raise DatasetError(f"{source.name}: expected at least one text, found none")

@@ -10,23 +10,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from setfuse.runtime import DatasetError, Row, UsageError, new_folder
+from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
 
 from ._arguments import TrainingArguments
-from ._base import find_base, local_inputs, public_name
-from ._checks import check_evaluation, check_head_arguments, check_rows
+from ._base import local_inputs, public_name
+from ._checks import check_rows, make_head_settings
 from ._data import read_single_label, read_unlabelled
-from ._head_settings import HeadSettings
+from ._data_checks import Rows
+from ._head_settings import LOGISTIC
 from ._labelled_rows import LabelledRows
 from ._loss_names import known_name
 from ._metrics import MetricOf
 from ._pairs import Pairs, make_pairs
+from ._plan import Lesson, Plan
 from ._ranges import SamplingStrategy
+from ._reproduce import Call, command
 from ._result import TrainingResult
-from ._runs import check_output_dir, check_same_run, find_step, make_run
 from ._sources import Data
 from ._teacher import Teacher, ask
-from ._train import head_training_of
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -62,10 +63,15 @@ def distill(
     args: TrainingArguments | None = None,
     columns: Mapping[str, str] | None = None,
     eval_rows: Data | None = None,
+    label_names: Sequence[str] | None = None,
+    head: Any = LOGISTIC,
+    head_params: Mapping[str, Any] | None = None,
+    freeze: str | None = None,
     metric: MetricOf = "accuracy",
     metric_kwargs: Mapping[str, Any] | None = None,
     callbacks: Sequence["TrainerCallback"] = (),
     resume: bool | str | Path = False,
+    for_setfit: bool = False,
     overwrite: bool = False,
     progress: bool = False,
 ) -> TrainingResult:
@@ -76,7 +82,8 @@ def distill(
     make a pair, n(n-1)/2 of them; `max_steps`, or `num_iterations`, pairs a text, says how many to take.
 
     Args:
-        teacher: A checkpoint that `train` wrote, as a folder or on the Hub; or a `setfuse.runtime.Classifier`, or
+        teacher: A bundle's folder, of a checkpoint of ours or SetFit's with any head of one label a text; a checkpoint
+            that `train` wrote with a LogisticRegression, as a folder or on the Hub; a `setfuse.runtime.Classifier`, or
             anything else with its `labels`, `predict` and `embed`.
         texts: Texts, or data of any form whose labels are not looked at: see `read_data`.
         base: The student's base model: a Hub id, or a sentence-transformers folder.
@@ -84,11 +91,17 @@ def distill(
         args: The hyperparameters; None for SetFit's defaults. `sampling_strategy` and `self_pairs` have no meaning
             here and are refused.
         columns: What the columns of `texts` and `eval_rows` stand for, as in `read_data`.
-        eval_rows: Labelled rows to measure the student on, in any form.
+        eval_rows: Labelled rows to measure the student on, in any form. While training, `embedding_loss` compares the
+            similarity of two of them with 1 for one label and 0 for two: the teacher is not asked about them.
+        label_names: The names of the labels 0, 1, 2, … in `eval_rows`.
+        head: As in `train`.
+        head_params: As in `train`.
+        freeze: As in `train`.
         metric: As in `train`.
         metric_kwargs: As in `train`.
         callbacks: As in `train`.
-        resume: As in `train`.
+        resume: As in `train`. The teacher must be the same, too: its files, or, of an object, its embeddings.
+        for_setfit: As in `train`.
         overwrite: As in `train`.
         progress: Show progress bars on stderr.
 
@@ -112,54 +125,75 @@ def distill(
         raise UsageError(
             "sampling_strategy and self_pairs: expected neither, since every two texts make a pair once; leave them out"
         )
-    head = HeadSettings(class_weight=args.class_weight)
-    head_training = head_training_of(args)
-    check_head_arguments(head, head_training)
-    taught = read_unlabelled(texts, columns=columns)
-    held_out = [] if eval_rows is None else read_single_label(eval_rows, columns=columns)
-    pairs = _pair_all(len(taught), args)
-    check_evaluation(args, metric, metric_kwargs, held_out)
-    inputs = local_inputs(teacher, texts, eval_rows, base)
-    resume_from = find_step(resume, args.output_dir) if resume else None
-    check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
-    with new_folder(out, overwrite=overwrite, keep=inputs) as staging:
-        folder = find_base(base)
-        lesson = ask(teacher, taught, progress=progress)
-        labelled = zip(taught, lesson.labels, strict=True)
-        rows = LabelledRows.of(
-            [Row(text, label, f"text {n}") for n, (text, label) in enumerate(labelled, 1)], lesson.known
-        )
-        check_rows(rows, held_out, args)
-        unknown = sorted(set(lesson.known) - set(lesson.labels))
-        if unknown:
-            logger.warning("the teacher gives no text the label %s: the student will not know it", ", ".join(unknown))
-        run = make_run(args, {"teacher": public_name(teacher)}, rows, folder)
-        if resume_from is not None:
-            check_same_run(resume_from, run)
-        from ._recipe import Recipe
+    call = Call(
+        subcommand="distill",
+        sources=[teacher, texts],
+        base=base,
+        eval_rows=eval_rows,
+        args=args,
+        options={
+            "columns": columns,
+            "label_names": label_names,
+            "head": None if head == LOGISTIC else head,
+            "head_params": head_params,
+            "freeze": freeze,
+            "metric": None if metric == "accuracy" else metric,
+            "metric_kwargs": metric_kwargs,
+            "for_setfit": for_setfit or None,
+            "callbacks": list(callbacks) or None,
+        },
+    )
+    settings, head_training = make_head_settings(args, head, head_params, None, freeze)
+    unlabelled = read_unlabelled(texts, columns=columns)
+    held_out: Rows = [] if eval_rows is None else read_single_label(eval_rows, columns=columns, label_names=label_names)
+    pairs = _pair_all(len(unlabelled), args)
+    plan = Plan(
+        base=base,
+        out=Path(out),
+        inputs=local_inputs(teacher, texts, eval_rows, base),
+        args=args,
+        head=settings,
+        head_training=head_training,
+        held_out=held_out,
+        metric=metric,
+        metric_kwargs={} if metric_kwargs is None else metric_kwargs,
+        command=command(call) if isinstance(teacher, str | Path) else None,
+        callbacks=callbacks,
+        resume=resume,
+        for_setfit=for_setfit,
+        overwrite=overwrite,
+        progress=progress,
+    )
+    return plan.carry_out(lambda: _learn(teacher, unlabelled, pairs, held_out, args, progress=progress))
 
-        recipe = Recipe(
-            rows=rows,
-            held_out=held_out,
-            pairs=TaughtPairs(pairs.positive, pairs.negative, lesson.embeddings),
-            base_name=public_name(base),
-            args=args,
-            head=head,
-            head_training=head_training,
-            run=run,
-            metric=metric,
-            metric_kwargs=metric_kwargs or {},
-            teacher_name=public_name(teacher),
-        )
-        return recipe.follow(
-            folder,
-            staging,
-            Path(out),
-            resume_from=resume_from,
-            overwrite=overwrite,
-            callbacks=callbacks,
-            progress=progress,
-        )
+
+def _learn(
+    teacher: str | Path | Teacher,
+    unlabelled: Sequence[MultiLabelRow],
+    pairs: Pairs,
+    held_out: Rows,
+    args: TrainingArguments,
+    *,
+    progress: bool,
+) -> Lesson:
+    from ._recipe import check_machine  # with torch, which the teacher takes
+
+    check_machine(args)  # before a teacher reads thousands of texts
+    taught = ask(teacher, [row.text for row in unlabelled], device=args.device, progress=progress)
+    rows = LabelledRows.of(
+        [Row(row.text, label, row.origin) for row, label in zip(unlabelled, taught.labels, strict=True)], taught.known
+    )
+    check_rows(rows, held_out, args)
+    unknown = sorted(set(taught.known) - set(taught.labels))
+    if unknown:
+        logger.warning("the teacher gives no text the label %s: the student will not know it", ", ".join(unknown))
+    return Lesson(
+        rows=rows,
+        pairs=TaughtPairs(pairs.positive, pairs.negative, taught.embeddings),
+        given={"teacher": public_name(teacher), "labels": dict(rows.numbers)},
+        hashes={"teacher": taught.sha256},
+        teacher_name=public_name(teacher),
+    )
 
 
 def _pair_all(texts: int, args: TrainingArguments) -> Pairs:

@@ -70,6 +70,11 @@ def is_on_labels(loss: Loss) -> bool:
     return any(known_name(one) in LABEL_LOSSES for one in classes)
 
 
+def items_of(loss: Loss) -> str:
+    """Say what an epoch is made of."""
+    return "texts" if is_on_labels(loss) else "pairs"
+
+
 def check_loss_arguments(loss: Loss, given: Mapping[str, Any]) -> None:
     """Refuse what a loss makes no use of.
 

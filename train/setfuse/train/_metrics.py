@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from setfuse.runtime import UsageError
+from setfuse.runtime import MultiLabelRow, UsageError
+
+from ._labelled_rows import AnyLabelledRows
 
 Answers = Sequence[str] | Sequence[tuple[str, ...]]
 """A label a text, or (multi-label) any number of labels a text."""
@@ -25,7 +27,24 @@ MetricOf = str | Callable[..., Any]
 METRICS = ("accuracy", "f1", "precision", "recall", "matthews_correlation")
 """The names that the Hub's `evaluate` has for them."""
 
-SINGLE_LABEL_ONLY = ("matthews_correlation",)
+_SINGLE_LABEL_ONLY = ("matthews_correlation",)
+
+
+def check_metric(metric: MetricOf, *, multi_label: bool) -> None:
+    """Refuse a metric that cannot be taken; costs no import.
+
+    Args:
+        metric: What the caller passed.
+        multi_label: Whether a text may have several labels.
+
+    Raises:
+        UsageError: There is no metric of that name, or it cannot be taken of several labels a text.
+    """
+    if isinstance(metric, str) and metric not in METRICS:
+        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
+    if multi_label and metric in _SINGLE_LABEL_ONLY:
+        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
+
 
 _Numbers = npt.NDArray[np.int64]
 
@@ -45,17 +64,14 @@ def make_metric(
     Accuracy is the share of texts whose labels are all right.
 
     Args:
-        metric: One of `METRICS`, or a function of predicted and given labels that gives a number, or numbers by name:
-            SetFit's signature.
+        metric: What `check_metric` lets pass; a function takes predicted and given labels and gives a number, or
+            numbers by name: SetFit's signature.
         numbers: Of each label, ascending.
         settings: Further arguments: of scikit-learn's function, such as `average`, or of the caller's.
         known: The labels that the classifier knows, in the same order; None for all. Of two, f1, precision and recall
             are those of the second, as scikit-learn's "binary" has it of 0 and 1; of more, the mean ("macro") over
             those that are given or predicted, and of several labels a text, over all known ones.
         multi_label: Whether a text may have several labels.
-
-    Raises:
-        UsageError: There is no metric of that name, or it cannot be taken of several labels a text.
     """
     columns = list(numbers)
     if callable(metric):
@@ -74,6 +90,42 @@ def make_metric(
     return measure
 
 
+def metric_of(rows: AnyLabelledRows, metric: MetricOf, settings: Mapping[str, Any]) -> Metric:
+    """Give the function that measures a classifier of such rows: see `make_metric`."""
+    return make_metric(
+        metric,
+        rows.numbers,
+        settings,
+        known=list(rows.counts()),
+        multi_label=isinstance(rows[0], MultiLabelRow),
+    )
+
+
+def rehearse(metric: Metric, given: Answers) -> tuple[str, ...]:
+    """Take the metric of given labels themselves: what is wrong with it is to be told before the training.
+
+    Args:
+        metric: What `make_metric` gave.
+        given: The held-out labels.
+
+    Returns:
+        The names of what it measures.
+
+    Raises:
+        UsageError: It fails.
+    """
+    try:
+        return tuple(metric(given, given))
+    except UsageError:
+        raise
+    except Exception as error:
+        # A function of the caller's, or arguments of scikit-learn's.
+        raise UsageError(
+            "metric: expected one that can be taken of the held-out labels (with these metric_kwargs), but it says: "
+            f"{type(error).__name__}: {error!s:.300}"
+        ) from error
+
+
 def _numbered(answer: str | tuple[str, ...], numbers: Mapping[str, int], columns: Sequence[str]) -> int | list[bool]:
     return numbers[answer] if isinstance(answer, str) else [label in answer for label in columns]
 
@@ -83,10 +135,6 @@ def _as_set(labels: Sequence[str]) -> frozenset[str]:
 
 
 def _named(metric: str, known: Sequence[int], settings: Mapping[str, Any], *, multi_label: bool) -> _OfNumbers:
-    if metric not in METRICS:
-        raise UsageError(f"metric: expected one of {', '.join(METRICS)}, or a function, got {metric!r}")
-    if multi_label and metric in SINGLE_LABEL_ONLY:
-        raise UsageError(f"metric: expected one that can be taken of several labels a text, got {metric}; say f1")
     from sklearn import metrics
 
     averaged = _averaged(known, multi_label=multi_label)

@@ -35,6 +35,8 @@ SCHEDULERS = (
 )
 """transformers' schedules that need nothing else to be said."""
 
+DEVICES = ("cpu", "cuda")
+
 EMBEDDING_LOSS = "embedding_loss"
 """The name under which the contrastive loss is logged, SetFit's."""
 
@@ -145,6 +147,7 @@ RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "metric_for_best_model": (_text, _NAME),
     "greater_is_better": (lambda value: value is None or isinstance(value, bool), "True, False or None"),
     "gradient_accumulation_steps": (_positive, _WHOLE),
+    "device": (lambda value: value is None or value in DEVICES, f"one of {', '.join(DEVICES)}, or None"),
     "bf16": _BOOL,
     "lr_scheduler_type": _one_of(SCHEDULERS),
     "class_weight": (_class_weight, 'None, "balanced", or a positive weight by label'),

@@ -16,7 +16,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers import TrainerCallback
 
-from setfuse.runtime import MultiLabelRow, UsageError
+from setfuse.runtime import UsageError, new_folder
 
 from ._arguments import TrainingArguments
 from ._batches import LabelledTexts
@@ -37,7 +37,7 @@ from ._label_batches import check_held_out_labels
 from ._labelled_rows import AnyLabelledRows
 from ._losses import Objective, OwnLoss, make_objective
 from ._memory import out_of_memory_told
-from ._metrics import MetricOf, make_metric
+from ._metrics import MetricOf, metric_of, rehearse
 from ._pairs import Pairs
 from ._ranges import EMBEDDING_LOSS
 from ._reports import check_reports
@@ -86,9 +86,9 @@ class Recipe:
     def follow(
         self,
         base: Path,
-        staging: Path,
         out: Path,
         *,
+        inputs: tuple[Path, ...],
         resume_from: Path | None,
         overwrite: bool,
         callbacks: Sequence[TrainerCallback],
@@ -98,28 +98,27 @@ class Recipe:
 
         Args:
             base: The base model's folder.
-            staging: An empty folder to write the checkpoint into.
-            out: What it will be called.
+            out: The checkpoint folder to write.
+            inputs: What `out` must not replace.
             resume_from: The checkpoint of the run to go on from.
-            overwrite: Another run in `args.output_dir` may be replaced.
+            overwrite: `out`, and another run in `args.output_dir`, may be replaced.
             callbacks: Of the contrastive phase.
             progress: Show progress bars on stderr.
 
         Raises:
             TrainingError: Loading or training failed.
             DatasetError: The held-out rows cannot be evaluated on.
-            OutputExists: Another run saves to `args.output_dir`.
+            OutputExists: Another run saves to `args.output_dir`, or has written to `out` in the meantime.
             UsageError: The arguments contradict the body or the machine, or the metric cannot be taken.
         """
-        check_reports(self.args.report_to)
-        _check_machine(self.args)
+        check_machine(self.args)
         with hold_output_dir(self.args), _randomness_kept():
             check_head(self.head, label_values(self.rows), tuple(self.rows.numbers))
             torch.manual_seed(self.args.seed)
             objective = self._objective()
             held_out = self._held_out()
             held_out_pairs = self._held_out_pairs(objective)
-            body = load_body(base, self.args.max_length)
+            body = load_body(base, self.args.max_length, self.args.device)
             warn_of_cut_texts(body, self.rows)
             start = time.perf_counter() - (0.0 if resume_from is None else read_run(resume_from).seconds)
             data = _labelled(self.rows)
@@ -149,7 +148,10 @@ class Recipe:
                 )
                 result = self._result(out, seconds, items(contrast), tuned, metrics)
                 resumable = self.args.save_strategy != "no"
-                with writing(out, f"make room, then {'go on with resume' if resumable else 'train again'}"):
+                with (
+                    writing(out, f"make room, then {'go on with resume' if resumable else 'train again'}"),
+                    new_folder(out, overwrite=overwrite, keep=inputs) as staging,
+                ):
                     self._write(staging, body, head, result, tuned)
         return result
 
@@ -214,15 +216,8 @@ class Recipe:
     def _held_out(self) -> HeldOut | None:
         if not self.held_out:
             return None
-        metric = make_metric(
-            self.metric,
-            self.rows.numbers,
-            self.metric_kwargs,
-            known=list(self.rows.counts()),
-            multi_label=isinstance(self.rows[0], MultiLabelRow),
-        )
-        held_out = HeldOut(_labelled(self.held_out), metric)
-        measured = (EMBEDDING_LOSS, *held_out.rehearse())
+        held_out = HeldOut(_labelled(self.held_out), metric_of(self.rows, self.metric, self.metric_kwargs))
+        measured = (EMBEDDING_LOSS, *rehearse(held_out.metric, held_out.data.labels))
         wanted = self.args.metric_for_best_model.removeprefix("eval_")
         if self.args.eval_strategy != "no" and wanted not in measured:
             raise UsageError(
@@ -326,7 +321,15 @@ def _labelled(rows: Rows) -> LabelledTexts:
     return LabelledTexts([row.text for row in rows], label_values(rows))
 
 
-def _check_machine(args: TrainingArguments) -> None:
+def check_machine(args: TrainingArguments) -> None:
+    """Refuse what is not here to be used.
+
+    Raises:
+        UsageError: An integration to report to is missing, or a GPU.
+    """
+    check_reports(args.report_to)
+    if args.device == "cuda" and not torch.cuda.is_available():
+        raise UsageError('device: torch finds no GPU here; leave it out, or say "cpu"')
     if args.use_amp and not torch.cuda.is_available():
         raise UsageError("use_amp: expected a GPU for float16 arithmetic, found none; leave it out, or say bf16")
 

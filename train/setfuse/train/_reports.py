@@ -20,13 +20,15 @@ def check_reports(report_to: str | Sequence[str]) -> None:
         report_to: "none", "all", or names.
 
     Raises:
-        UsageError: There is no such integration, or its package is missing.
+        UsageError: There is no such integration, its package is missing, or "none" or "all" has company.
     """
     names = [report_to] if isinstance(report_to, str) else list(report_to)
+    if names in (["none"], ["all"]):
+        return
     known = integration_utils.INTEGRATION_TO_CALLBACK
     for name in names:
         if name in {"none", "all"}:
-            continue
+            raise UsageError(f"report_to: expected {name} alone, got it with others: {', '.join(names)}")
         if name not in known:
             raise UsageError(f"report_to: expected none, all, or some of {', '.join(sorted(known))}, got {name!r}")
         installed = getattr(integrations, f"is_{name}_available", None)

@@ -18,38 +18,42 @@ DATA = "DATA.jsonl"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """What `train` was called with, as far as the result depends on it.
+    """What `train` or `distill` was called with, as far as the result depends on it.
 
     Attributes:
-        rows: The training rows, as they were given.
+        subcommand: `train` or `distill`.
+        sources: The training rows, as they were given; or the teacher and its texts.
         base: The base model, as it was given.
         eval_rows: The held-out rows, as they were given.
         args: The hyperparameters.
         options: The other arguments by name; None for what was left out.
     """
 
-    rows: Any
+    subcommand: str = "train"
+    sources: Sequence[Any]
     base: str | Path
     eval_rows: Any
     args: TrainingArguments
     options: Mapping[str, Any]
 
 
-def command(call: Call) -> str | None:
+def command(call: Call, *, here: bool = False) -> str | None:
     """Give the command line for a shell, or None where an argument is an object that none can name.
-
-    Files and folders are called by their names: checkpoints are passed on, and their paths mean nothing elsewhere.
 
     Args:
         call: What to repeat.
+        here: For this machine and folder: paths and all arguments as they were given. Else for a card: files and
+            folders by their names, and no word of where things go, since checkpoints are passed on.
     """
-    words = ["setfuse", "train", _name(call.rows), "--base", _name(call.base), "--out", "CHECKPOINT"]
+    name_of = str if here else _name
+    words = ["setfuse", call.subcommand]
+    words += [name_of(source) for source in call.sources] + ["--base", name_of(call.base), "--out", "CHECKPOINT"]
     if call.eval_rows is not None:
-        words += ["--eval", _name(call.eval_rows)]
+        words += ["--eval", name_of(call.eval_rows)]
     given = {name: value for name, value in call.options.items() if value is not None}
     for field in dataclasses.fields(TrainingArguments):
         value = getattr(call.args, field.name)
-        if value != field.default and field.name not in MAY_DIFFER:
+        if value != field.default and (here or field.name not in MAY_DIFFER):
             given[field.name] = value
     try:
         for name, value in given.items():
@@ -80,9 +84,11 @@ def _flag(name: str, value: Any) -> list[str]:
         if name in {"columns", "class_weight"}:
             return [flag, _listed([f"{key}={item}" for key, item in value.items()])]
         return [flag, _json(value)]
+    if value is None:
+        return [flag, "none"]
     if isinstance(value, str | int | float):
         return [flag, str(value)]
-    if isinstance(value, Sequence):
+    if isinstance(value, Sequence) and all(isinstance(item, str | int | float) for item in value):
         return [flag, _listed([str(item) for item in value])]
     raise _UnnamableError
 

@@ -56,7 +56,13 @@ class Run:
 
 
 def make_run(
-    args: TrainingArguments, given: Mapping[str, Any], rows: Rows, base: Path, held_out: Rows | None = None
+    args: TrainingArguments,
+    given: Mapping[str, Any],
+    rows: Rows,
+    base: Path,
+    *,
+    held_out: Rows | None = None,
+    hashes: Mapping[str, str] | None = None,
 ) -> Run:
     """Describe a run.
 
@@ -66,20 +72,21 @@ def make_run(
         rows: Its training rows.
         base: The folder of its base model.
         held_out: The rows that it is evaluated on while it trains.
+        hashes: SHA-256 of what else it reads, by what it is called in messages.
     """
-    hashes = {"rows": _hash_of_rows(rows)}
+    read = {"rows": _hash_of_rows(rows), **(hashes or {})}
     if held_out is not None:
-        hashes["held-out rows"] = _hash_of_rows(held_out)
+        read["held-out rows"] = _hash_of_rows(held_out)
     if args.save_strategy != "no":  # or nothing would be compared with it
-        hashes["base model"] = _hash_of_model(base)
-    return Run({**args.to_json(), **describe(given)}, hashes)
+        read["base model"] = hash_of_model(base)
+    return Run({**args.to_json(), **describe(given)}, read)
 
 
 def _hash_of_rows(rows: Rows) -> str:
     return hashlib.sha256(json.dumps([[row.text, labels_of(row)] for row in rows]).encode()).hexdigest()
 
 
-def _hash_of_model(folder: Path) -> str:
+def hash_of_model(folder: Path) -> str:
     """Hash the files in the folder itself and in those of its modules, which are what is loaded."""
     paths = {path for path in folder.iterdir() if path.is_file()}
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # it is the loading that refuses a broken one

@@ -2,8 +2,9 @@
 
 import dataclasses
 import logging
+import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +13,20 @@ from typing import TYPE_CHECKING, Any, Literal
 from setfuse.runtime import UsageError, require_extra
 
 from ._arguments import TrainingArguments
+from ._checks import check_evaluation, check_rows, make_head_settings
 from ._data import read_data
+from ._data_checks import label_values
+from ._describe import describe
 from ._errors import OutOfMemory, SearchFailed, TrainingDiverged
 from ._head_settings import DIFFERENTIABLE, LOGISTIC
-from ._metrics import MetricOf
+from ._metrics import MetricOf, metric_of, rehearse
 from ._result import TrainingResult
 from ._sources import Data
 from ._train import train
 
 if TYPE_CHECKING:
     import optuna
+    from transformers import TrainerCallback
 
 logger = logging.getLogger("setfuse.train")
 
@@ -72,41 +77,50 @@ class SearchResult:
         """Give the result as `json.dump` takes it."""
         return {
             "arguments": self.arguments.to_json(),
-            "head_params": dict(self.head_params),
+            "head_params": describe(self.head_params),
             "objective": self.objective,
             "score": self.score,
-            "trials": [
-                {**dataclasses.asdict(trial), "values": {name: trial.values[name] for name in trial.values}}
-                for trial in self.trials
-            ],
+            "trials": [describe(dataclasses.asdict(trial)) for trial in self.trials],
         }
 
 
-def default_space(head: Any = LOGISTIC) -> Space:
+def default_space(head: Any = LOGISTIC, settled: Collection[str] = ()) -> Space:
     """Give the space that is searched if none is given.
 
     Args:
         head: Which head. LogisticRegression has its regularisation searched, the differentiable one its learning rate.
+        settled: Names of what is not to be searched: fields of TrainingArguments, or `C`.
 
     Returns:
         `body_learning_rate` from 1e-6 to 1e-4 and C from 0.01 to 100 (`head_learning_rate` from 1e-3 to 1e-1) on a
-        logarithmic scale; `num_epochs` from 1 to 5; `batch_size` 4, 8, 16, 32 or 64; `seed` from 1 to 40.
+        logarithmic scale; `num_epochs` from 1 to 5; `batch_size` 4, 8, 16, 32 or 64; `seed` from 1 to 40. Where a
+        differentiable head has a second value, it is the default.
     """
+    differentiable = isinstance(head, str) and head == DIFFERENTIABLE
+    suggested: dict[str, Callable[[optuna.Trial], Any]] = {
+        "body_learning_rate": lambda trial: trial.suggest_float("body_learning_rate", 1e-6, 1e-4, log=True),
+        "num_epochs": lambda trial: trial.suggest_int("num_epochs", 1, 5),
+        "batch_size": lambda trial: trial.suggest_categorical("batch_size", [4, 8, 16, 32, 64]),
+        "seed": lambda trial: trial.suggest_int("seed", 1, 40),
+    }
+    if differentiable:
+        suggested["head_learning_rate"] = lambda trial: trial.suggest_float("head_learning_rate", 1e-3, 1e-1, log=True)
 
     def space(trial: "optuna.Trial") -> Mapping[str, Any]:
-        values: dict[str, Any] = {
-            "body_learning_rate": trial.suggest_float("body_learning_rate", 1e-6, 1e-4, log=True),
-            "num_epochs": trial.suggest_int("num_epochs", 1, 5),
-            "batch_size": trial.suggest_categorical("batch_size", [4, 8, 16, 32, 64]),
-            "seed": trial.suggest_int("seed", 1, 40),
-        }
-        if isinstance(head, str) and head == LOGISTIC:
+        values = {name: suggest(trial) for name, suggest in suggested.items() if name not in settled}
+        if differentiable:
+            values |= {name: (values[name], second) for name, second in _SECOND.items() if name in values}
+        if isinstance(head, str) and head == LOGISTIC and "C" not in settled:
             values[HEAD_PARAMS] = {"C": trial.suggest_float("C", 1e-2, 1e2, log=True)}
-        elif isinstance(head, str) and head == DIFFERENTIABLE:
-            values["head_learning_rate"] = trial.suggest_float("head_learning_rate", 1e-3, 1e-1, log=True)
         return values
 
     return space
+
+
+_SECOND = {
+    field.name: field.default[1] for field in dataclasses.fields(TrainingArguments) if isinstance(field.default, tuple)
+}
+"""Of the arguments that may be pairs, the default for the differentiable head."""
 
 
 def search(
@@ -125,8 +139,10 @@ def search(
     head: Any = LOGISTIC,
     head_params: Mapping[str, Any] | None = None,
     multi_target_strategy: str | None = None,
+    freeze: str | None = None,
     metric: MetricOf = "accuracy",
     metric_kwargs: Mapping[str, Any] | None = None,
+    callbacks: Sequence["TrainerCallback"] = (),
     progress: bool = False,
 ) -> SearchResult:
     """Search hyperparameters with Optuna, by its tree-structured Parzen estimator.
@@ -143,7 +159,7 @@ def search(
         base: The base model, as `train` takes it.
         eval_rows: Held-out rows, whose metric is compared.
         space: Asks a trial for values and gives them by name: fields of TrainingArguments, and `head_params`. None for
-            `default_space`.
+            `default_space`, without what `args` or `head_params` give a value of its own.
         n_trials: How many trainings.
         objective: The name of the value to compare, where a metric of your own gives several; None for the metric's.
         direction: `maximize` or `minimize`.
@@ -154,8 +170,10 @@ def search(
         head: As `train` takes it.
         head_params: The head's parameters that the space does not give.
         multi_target_strategy: As `train` takes it.
+        freeze: As `train` takes it.
         metric: As `train` takes it.
         metric_kwargs: As `train` takes them.
+        callbacks: As `train` takes them; the same ones in every trial.
         progress: Show the progress bars of each training on stderr.
 
     Returns:
@@ -174,9 +192,17 @@ def search(
     if direction not in {"maximize", "minimize"}:
         raise UsageError(f"direction: expected maximize or minimize, got {direction!r}")
     start, name = args or TrainingArguments(), objective or (metric if isinstance(metric, str) else "metric")
-    ask = space or default_space(head)
+    make_head_settings(start, head, head_params, multi_target_strategy, freeze)
+    settled = {field.name for field in dataclasses.fields(start) if getattr(start, field.name) != field.default}
+    ask = space or default_space(head, settled | set(head_params or {}))
     training_rows = read_data(rows, columns=columns, label_names=label_names)
     held_out_rows = read_data(eval_rows, columns=columns, label_names=label_names)
+    # What no value of the space could mend is refused once, not by every trial.
+    check_rows(training_rows, held_out_rows, start)
+    check_evaluation(start, metric, metric_kwargs, held_out_rows)
+    measured = rehearse(metric_of(training_rows, metric, metric_kwargs or {}), label_values(held_out_rows))
+    if name not in measured:
+        raise UsageError(f"objective: expected one of {', '.join(measured)}, which the metric gives, got {name!r}")
 
     def run(values: Mapping[str, Any], folder: Path) -> TrainingResult:
         fields = {field: value for field, value in values.items() if field != HEAD_PARAMS}
@@ -189,8 +215,10 @@ def search(
             head=head,
             head_params={**(head_params or {}), **values.get(HEAD_PARAMS, {})},
             multi_target_strategy=multi_target_strategy,
+            freeze=freeze,
             metric=metric,
             metric_kwargs=metric_kwargs,
+            callbacks=callbacks,
             progress=progress,
         )
 
@@ -226,11 +254,10 @@ def _judge(
             result = run(values, Path(folder))
         except (TrainingDiverged, OutOfMemory, UsageError) as error:
             return SearchTrial(number, values, None, str(error), None)
-    if name not in result.metrics:
-        raise UsageError(
-            f"objective: expected one of {', '.join(result.metrics)}, which the metric gives, got {name!r}"
-        )
-    return SearchTrial(number, values, result.metrics[name], "", result.seconds)
+    score = result.metrics[name]
+    if math.isnan(score):
+        return SearchTrial(number, values, None, f"{name}: expected a number, got NaN", None)
+    return SearchTrial(number, values, score, "", result.seconds)
 
 
 def _tell(trial: SearchTrial, of: int, name: str) -> None:

@@ -45,8 +45,10 @@ class Columns:
         """Take SetFit's `column_mapping`, such as `{"sentence": "text", "category": "label"}`.
 
         Raises:
-            UsageError: A column stands for something else, or two for the same.
+            UsageError: It is no mapping, a column stands for something else, or two for the same.
         """
+        if not isinstance(columns, Mapping | None):
+            raise UsageError(f"columns: expected a mapping such as {{'sentence': 'text'}}, got {columns!r:.80}")
         named = {meaning: name for name, meaning in (columns or {}).items()}
         if len(named) != len(columns or {}) or not named.keys() <= {"text", "label"}:
             raise UsageError(

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from setfuse.runtime import SetfuseError
+
 from ._errors import BaseModelNotFound, RunNotResumable, RunNotSaved
 from ._memory import is_out_of_memory
 
@@ -44,6 +46,8 @@ def writing(folder: Path, advice: str) -> Iterator[None]:
     try:
         yield
     except _WRITING as error:
+        if isinstance(error, SetfuseError):  # said already
+            raise
         if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _TORCHS_WRITER):
             raise
         raise RunNotSaved(f"{folder}: the checkpoint cannot be written: {error}; {advice}") from error

@@ -1,5 +1,7 @@
 """A classifier that teaches another: a checkpoint, or anything that labels texts and embeds them."""
 
+import dataclasses
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,6 +15,10 @@ from setfuse.runtime import UsageError
 
 from ._base import find_base
 from ._errors import TeacherNotUsable
+from ._runs import hash_of_model
+
+MANIFEST = "bundle.json"
+"""What makes a folder a bundle."""
 
 
 class Teacher(Protocol):
@@ -33,35 +39,49 @@ class Teacher(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class Taught:
     """What a teacher says of texts.
 
     Attributes:
         embeddings: float32 (texts, dim), each of length 1.
         labels: One a text.
         known: All labels that the teacher may give.
+        sha256: Of the teacher's files, or, of an object, of its embeddings.
     """
 
     embeddings: npt.NDArray[np.float32]
     labels: list[str]
     known: list[str]
+    sha256: str
 
 
-def ask(teacher: str | Path | Teacher, texts: list[str], *, progress: bool) -> Lesson:
+def ask(teacher: str | Path | Teacher, texts: list[str], *, device: str | None, progress: bool) -> Taught:
     """Have texts labelled and embedded.
 
     Args:
-        teacher: A checkpoint that `train` wrote, as a folder or on the Hub; or a `Teacher`.
+        teacher: A bundle's folder; a checkpoint that `train` wrote, as a folder or on the Hub; or a `Teacher`.
         texts: What it is asked about.
+        device: Where a checkpoint is to work: see `TrainingArguments`.
         progress: Show a bar on stderr while a checkpoint embeds them.
 
     Raises:
+        BundleError: The bundle cannot be loaded.
         BaseModelNotFound: There is no such checkpoint, or sentence-transformers cannot load its body.
         TeacherNotUsable: The checkpoint has no head, or one that the training stage cannot read.
         UsageError: The teacher does not give each text one label, or one that is not among its `labels`.
     """
-    if isinstance(teacher, str | Path):
-        return _ask_checkpoint(find_base(teacher), texts, progress=progress)
+    if not isinstance(teacher, str | Path):
+        return _ask(teacher, texts)
+    if (Path(teacher).expanduser() / MANIFEST).is_file():
+        from setfuse.runtime import Classifier  # with onnxruntime
+
+        with Classifier.load(teacher) as classifier:
+            manifest = (Path(teacher).expanduser() / MANIFEST).read_bytes()  # which has its files' hashes
+            return dataclasses.replace(_ask(classifier, texts), sha256=hashlib.sha256(manifest).hexdigest())
+    return _ask_checkpoint(find_base(teacher), texts, device=device, progress=progress)
+
+
+def _ask(teacher: Teacher, texts: list[str]) -> Taught:
     labels = list(teacher.predict(texts))
     odd = [label for label in labels if not isinstance(label, str)]
     if odd or len(labels) != len(texts):
@@ -70,22 +90,24 @@ def ask(teacher: str | Path | Teacher, texts: list[str], *, progress: bool) -> L
     known = [*teacher.labels]
     if strange := sorted(set(labels) - set(known)):
         raise UsageError(f"teacher: expected one of its labels ({', '.join(known)}) for each text, got {strange[0]!r}")
-    return Lesson(_unit(teacher.embed(texts)), labels, known)
+    embeddings = _unit(teacher.embed(texts))
+    return Taught(embeddings, labels, known, hashlib.sha256(embeddings.tobytes()).hexdigest())
 
 
-def _ask_checkpoint(folder: Path, texts: list[str], *, progress: bool) -> Lesson:
-    # Seconds of importing torch, after what can be refused without it.
+def _ask_checkpoint(folder: Path, texts: list[str], *, device: str | None, progress: bool) -> Taught:
     head = _read_head(folder)
     from ._body import load_body
+    from ._classify import encode
 
-    embeddings = load_body(folder, None).encode(texts, convert_to_numpy=True, show_progress_bar=progress)
+    embeddings = encode(load_body(folder, None, device), texts, progress=progress)
     if embeddings.shape[1] != head.coef_.shape[1]:
         raise TeacherNotUsable(
             f"{folder}: expected a head for embeddings of {embeddings.shape[1]} numbers, which the body gives, found "
             f"one for {head.coef_.shape[1]}; train the teacher again"
         )
     known = [str(label) for label in head.classes_]
-    return Lesson(_unit(embeddings), [str(label) for label in head.predict(embeddings)], known)
+    labels = [str(label) for label in head.predict(embeddings)]
+    return Taught(_unit(embeddings), labels, known, hash_of_model(folder))
 
 
 def _read_head(folder: Path) -> Any:
@@ -111,12 +133,12 @@ def _read_head(folder: Path) -> Any:
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise TeacherNotUsable(
             f"{folder}: expected a checkpoint with head.json and head.safetensors, cannot read them: {error}; "
-            "train one, or export it and pass setfuse.runtime.Classifier.load(bundle) as the teacher"
+            "train one, or export it (setfuse export) and give the bundle as the teacher"
         ) from error
     if kind != "LogisticRegression":
         raise TeacherNotUsable(
             f"{folder}: expected a teacher with a LogisticRegression, found {kind}; "
-            "export it, and pass setfuse.runtime.Classifier.load(bundle) as the teacher"
+            "export it (setfuse export), and give the bundle as the teacher"
         )
     return head
 

@@ -4,20 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from setfuse.runtime import new_folder
-
 from ._arguments import TrainingArguments
-from ._base import find_base, local_inputs, public_name
-from ._checks import check_evaluation, check_head_arguments, check_rows
+from ._base import local_inputs
+from ._checks import check_rows, make_head_settings
 from ._data import read_data
 from ._data_checks import Rows, label_values
 from ._drawing import draw_training_pairs
-from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
+from ._head_settings import LOGISTIC
 from ._loss_names import is_on_labels
 from ._metrics import MetricOf
+from ._plan import Lesson, Plan
 from ._reproduce import Call, command
 from ._result import TrainingResult
-from ._runs import check_output_dir, check_same_run, find_step, make_run
 from ._sources import Data
 
 if TYPE_CHECKING:
@@ -96,8 +94,14 @@ def train(
         OutOfMemory: A step, the head or the embedding needs more memory than there is.
     """
     args = args or TrainingArguments()
+    settings, head_training = make_head_settings(args, head, head_params, multi_target_strategy, freeze)
+    training_rows = read_data(rows, columns=columns, label_names=label_names)
+    held_out: Rows = [] if eval_rows is None else read_data(eval_rows, columns=columns, label_names=label_names)
+    check_rows(training_rows, held_out, args)
+    pairs = None if is_on_labels(args.loss) else draw_training_pairs(label_values(training_rows), args)
+    lesson = Lesson(rows=training_rows, pairs=pairs, given={"labels": dict(training_rows.numbers)})
     call = Call(
-        rows=rows,
+        sources=[rows],
         base=base,
         eval_rows=eval_rows,
         args=args,
@@ -111,81 +115,24 @@ def train(
             "metric": None if metric == "accuracy" else metric,
             "metric_kwargs": metric_kwargs,
             "for_setfit": for_setfit or None,
+            "callbacks": list(callbacks) or None,
         },
     )
-    settings = HeadSettings(
-        head=head,
-        head_params={} if head_params is None else head_params,
-        class_weight=args.class_weight,
-        multi_target_strategy=multi_target_strategy,
+    plan = Plan(
+        base=base,
+        out=Path(out),
+        inputs=local_inputs(rows, eval_rows, base),
+        args=args,
+        head=settings,
+        head_training=head_training,
+        held_out=held_out,
+        metric=metric,
+        metric_kwargs={} if metric_kwargs is None else metric_kwargs,
+        command=command(call),
+        callbacks=callbacks,
+        resume=resume,
+        for_setfit=for_setfit,
+        overwrite=overwrite,
+        progress=progress,
     )
-    head_training = head_training_of(args, freeze)
-    check_head_arguments(settings, head_training)
-    training_rows = read_data(rows, columns=columns, label_names=label_names)
-    held_out_rows: Rows = (
-        read_data(eval_rows, columns=columns, label_names=label_names) if eval_rows is not None else []
-    )
-    check_rows(training_rows, held_out_rows, args)
-    check_evaluation(args, metric, metric_kwargs, held_out_rows)
-    inputs = local_inputs(rows, eval_rows, base)
-    resume_from = find_step(resume, args.output_dir) if resume else None
-    check_output_dir(args, out=Path(out), inputs=inputs, resume_from=resume_from, overwrite=overwrite)
-    pairs = None if is_on_labels(args.loss) else draw_training_pairs(label_values(training_rows), args)
-    with new_folder(out, overwrite=overwrite, keep=inputs) as staging:
-        folder = find_base(base)
-        chosen: dict[str, Any] = {
-            "head": head,
-            "head_params": settings.head_params,
-            "multi_target_strategy": multi_target_strategy,
-            "freeze": freeze,
-            "labels": dict(training_rows.numbers),
-        }
-        evaluated = args.eval_strategy != "no"
-        if evaluated:
-            chosen |= {"metric": metric, "metric_kwargs": metric_kwargs or {}}
-        run = make_run(args, chosen, training_rows, folder, held_out_rows if evaluated else None)
-        if resume_from is not None:
-            check_same_run(resume_from, run)
-        # Seconds of importing torch, after all that can be refused without it.
-        from ._recipe import Recipe
-
-        recipe = Recipe(
-            rows=training_rows,
-            held_out=held_out_rows,
-            pairs=pairs,
-            base_name=public_name(base),
-            args=args,
-            head=settings,
-            head_training=head_training,
-            run=run,
-            metric=metric,
-            metric_kwargs=metric_kwargs or {},
-            command=command(call),
-            for_setfit=for_setfit,
-        )
-        return recipe.follow(
-            folder,
-            staging,
-            Path(out),
-            resume_from=resume_from,
-            overwrite=overwrite,
-            callbacks=callbacks,
-            progress=progress,
-        )
-
-
-def head_training_of(args: TrainingArguments, freeze: str | None = None) -> HeadTraining:
-    """Take from the hyperparameters those of a differentiable head.
-
-    Raises:
-        UsageError: They contradict each other.
-    """
-    return HeadTraining(
-        batch_size=args.classifier_batch_size,
-        num_epochs=args.classifier_num_epochs,
-        body_learning_rate=args.body_classifier_learning_rate,
-        head_learning_rate=args.head_learning_rate,
-        l2_weight=args.l2_weight or 0.0,
-        end_to_end=args.end_to_end,
-        freeze=freeze,
-    )
+    return plan.carry_out(lambda: lesson)

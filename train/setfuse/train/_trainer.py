@@ -348,7 +348,7 @@ class ContrastiveTrainer(Trainer):
         with reading(folder):
             # transformers reads its state outside of what can be overridden.
             TrainerState.load_from_json(str(folder / "trainer_state.json"))
-            self._body.load_state_dict(load_body(folder, None).state_dict())
+            self._body.load_state_dict(load_body(folder, None, "cpu").state_dict())
             if own := self._own_parameters():
                 saved = safetensors.torch.load_file(folder / _LOSS_FILE)
                 for name, parameter in own.items():

@@ -5,7 +5,7 @@ import dataclasses
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,6 +14,7 @@ from setfuse.runtime import Command, UsageError
 from ._arguments import TrainingArguments
 from ._distill import distill
 from ._head_settings import DIFFERENTIABLE, LOGISTIC, Freeze, MultiTarget
+from ._loss_names import full_name, items_of
 from ._metrics import METRICS
 from ._reproduce import Call, command
 from ._result import TrainingResult
@@ -24,15 +25,16 @@ from ._train import train
 def _add_train(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     _add_run(parser)
-    parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
-    parser.add_argument("--for-setfit", action="store_true", help="add model_head.pkl, so that SetFit loads it, too")
     _add_hyperparameters(parser)
 
 
 def _add_distill(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("teacher", metavar="TEACHER", help="a checkpoint, or one on the Hub, with a LogisticRegression")
+    parser.add_argument(
+        "teacher", metavar="TEACHER", help="a bundle, or a checkpoint with a LogisticRegression, here or on the Hub"
+    )
     parser.add_argument("texts", metavar="TEXTS", help="texts, in any form that train takes; labels are not looked at")
     _add_base(parser)
+    _add_head(parser)
     _add_run(parser)
     _add_hyperparameters(parser)
 
@@ -43,12 +45,13 @@ def _add_search(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--trials", type=int, default=10, metavar="N", help="how many trainings (default: %(default)s)")
     parser.add_argument("--search-seed", type=int, default=42, metavar="N", help="of the search (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="one JSON document: the best arguments, every trial")
-    _add_hyperparameters(parser)
+    _add_hyperparameters(parser, without=("output_dir",))  # a trial has a folder of its own, which is removed
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="CHECKPOINT", help="the folder to write")
     parser.add_argument("--eval", metavar="DATA", help="held-out texts to measure on")
+    parser.add_argument("--for-setfit", action="store_true", help="add model_head.pkl, so that SetFit loads it, too")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --output-dir")
     parser.add_argument("--resume-from", metavar="FOLDER", help="go on from this checkpoint of a run")
     parser.add_argument("--overwrite", action="store_true", help="replace CHECKPOINT, whole, and the run that is there")
@@ -60,12 +63,17 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         "data", metavar="DATA", help="labelled texts: a .jsonl, .csv, .tsv or .parquet file, or a Hub data set org/name"
     )
     _add_base(parser)
-    parser.add_argument("--label-names", type=_list, metavar="NAME,NAME", help="names of the labels 0, 1, 2, …")
-    parser.add_argument("--head", choices=(LOGISTIC, DIFFERENTIABLE), default=LOGISTIC, help="default: %(default)s")
-    parser.add_argument("--head-params", type=_json_object, metavar="JSON", help="arguments of the head, a JSON object")
+    _add_head(parser)
     parser.add_argument(
         "--multi-target-strategy", choices=list(MultiTarget), help="how the head takes texts with several labels"
     )
+
+
+def _add_head(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--label-names", type=_list, metavar="NAME,NAME", help="names of the labels 0, 1, 2, …")
+    parser.add_argument("--head", choices=(LOGISTIC, DIFFERENTIABLE), default=LOGISTIC, help="default: %(default)s")
+    parser.add_argument("--head-params", type=_json_object, metavar="JSON", help="arguments of the head, a JSON object")
+    parser.add_argument("--freeze", choices=list(Freeze), help="what stays as it is in training a differentiable head")
 
 
 def _add_base(parser: argparse.ArgumentParser) -> None:
@@ -77,20 +85,23 @@ def _add_base(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--metric-kwargs", type=_json_object, metavar="JSON", help='such as {"average": "micro"}')
 
 
-def _add_hyperparameters(parser: argparse.ArgumentParser) -> None:
+def _add_hyperparameters(parser: argparse.ArgumentParser, without: Sequence[str] = ()) -> None:
     group = parser.add_argument_group(
         "hyperparameters", "SetFit's names and defaults; A,B is a value for the contrastive phase, one for the head"
     )
     for field in dataclasses.fields(TrainingArguments):
+        if field.name in without:
+            continue
         flag = f"--{field.name.replace('_', '-')}"
         default = ",".join(map(str, field.default)) if isinstance(field.default, tuple) else field.default
         text = field.metadata["help"] if default is None else f"{field.metadata['help']} (default: {default})"
         if isinstance(field.default, bool) or field.name == "greater_is_better":
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=argparse.SUPPRESS, help=text)
             continue
         choices = field.metadata.get("choices")
         metavar = None if choices else _METAVARS.get(field.name, "N")
-        group.add_argument(flag, type=_TYPES.get(field.name, int), choices=choices, metavar=metavar, help=text)
+        kind = _TYPES.get(field.name, int)
+        group.add_argument(flag, type=kind, choices=choices, metavar=metavar, default=argparse.SUPPRESS, help=text)
 
 
 def _pair_of(kind: Callable[[str], Any]) -> Callable[[str], Any]:
@@ -99,6 +110,14 @@ def _pair_of(kind: Callable[[str], Any]) -> Callable[[str], Any]:
         return values if len(values) > 1 else values[0]
 
     parse.__name__ = f"{kind.__name__} or pair"  # argparse names it in its message
+    return parse
+
+
+def _or_none(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        return None if text == "none" else kind(text)
+
+    parse.__name__ = f"{kind.__name__} or none"
     return parse
 
 
@@ -144,9 +163,12 @@ _TYPES: dict[str, Callable[[str], Any]] = {
     "class_weight": _weights,
     "report_to": _names,
     "loss_kwargs": _json_object,
-    **dict.fromkeys(("head_learning_rate", "margin", "warmup_proportion", "l2_weight", "eval_delay"), float),
+    "loss": full_name,
+    "l2_weight": _or_none(float),
+    **dict.fromkeys(("pair_seed", "save_total_limit"), _or_none(int)),
+    **dict.fromkeys(("head_learning_rate", "margin", "warmup_proportion", "eval_delay"), float),
     **dict.fromkeys(
-        "output_dir sampling_strategy loss distance_metric run_name logging_dir logging_strategy eval_strategy "
+        "output_dir device sampling_strategy distance_metric run_name logging_dir logging_strategy eval_strategy "
         "save_strategy metric_for_best_model lr_scheduler_type".split(),
         str,
     ),
@@ -162,7 +184,7 @@ _METAVARS = {
 
 def _arguments(options: argparse.Namespace) -> TrainingArguments:
     names = [field.name for field in dataclasses.fields(TrainingArguments)]
-    return TrainingArguments(**{name: getattr(options, name) for name in names if getattr(options, name) is not None})
+    return TrainingArguments(**{name: getattr(options, name) for name in names if hasattr(options, name)})
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -179,6 +201,7 @@ def _search(options: argparse.Namespace) -> None:
             head=options.head,
             head_params=options.head_params,
             multi_target_strategy=options.multi_target_strategy,
+            freeze=options.freeze,
             metric=options.metric,
             metric_kwargs=options.metric_kwargs,
             progress=sys.stderr.isatty(),
@@ -194,54 +217,45 @@ def _search(options: argparse.Namespace) -> None:
         "head": None if options.head == LOGISTIC else options.head,
         "head_params": result.head_params or None,
         "multi_target_strategy": options.multi_target_strategy,
+        "freeze": options.freeze,
     }
-    call = Call(rows=options.data, base=options.base, eval_rows=None, args=result.arguments, options=given)
-    print(f"next: {command(call)}")
+    call = Call(sources=[options.data], base=options.base, eval_rows=None, args=result.arguments, options=given)
+    print(f"next: {command(call, here=True)}")
 
 
 def _train(options: argparse.Namespace) -> None:
-    resume = _resume(options)
+    given = _given(options)
     with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
-        result = train(
-            options.data,
-            base=options.base,
-            out=options.out,
-            args=_arguments(options),
-            eval_rows=options.eval,
-            columns=options.columns,
-            label_names=options.label_names,
-            head=options.head,
-            head_params=options.head_params,
-            multi_target_strategy=options.multi_target_strategy,
-            freeze=options.freeze,
-            metric=options.metric,
-            metric_kwargs=options.metric_kwargs,
-            resume=resume,
-            for_setfit=options.for_setfit,
-            overwrite=options.overwrite,
-            progress=sys.stderr.isatty(),
-        )
-    _tell(result, as_json=options.json)
+        result = train(options.data, multi_target_strategy=options.multi_target_strategy, **given)
+    _tell(result, given["args"], as_json=options.json)
 
 
 def _distill(options: argparse.Namespace) -> None:
-    resume = _resume(options)
+    given = _given(options)
     with _log_on_stderr(logging.WARNING if options.json else logging.INFO):
-        result = distill(
-            options.teacher,
-            options.texts,
-            base=options.base,
-            out=options.out,
-            args=_arguments(options),
-            columns=options.columns,
-            eval_rows=options.eval,
-            metric=options.metric,
-            metric_kwargs=options.metric_kwargs,
-            resume=resume,
-            overwrite=options.overwrite,
-            progress=sys.stderr.isatty(),
-        )
-    _tell(result, as_json=options.json)
+        result = distill(options.teacher, options.texts, **given)
+    _tell(result, given["args"], as_json=options.json)
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """Give the arguments that `train` and `distill` both have."""
+    return {
+        "base": options.base,
+        "out": options.out,
+        "args": _arguments(options),
+        "columns": options.columns,
+        "eval_rows": options.eval,
+        "label_names": options.label_names,
+        "head": options.head,
+        "head_params": options.head_params,
+        "freeze": options.freeze,
+        "metric": options.metric,
+        "metric_kwargs": options.metric_kwargs,
+        "resume": _resume(options),
+        "for_setfit": options.for_setfit,
+        "overwrite": options.overwrite,
+        "progress": sys.stderr.isatty(),
+    }
 
 
 def _resume(options: argparse.Namespace) -> bool | str:
@@ -250,14 +264,14 @@ def _resume(options: argparse.Namespace) -> bool | str:
     return options.resume_from or bool(options.resume)
 
 
-def _tell(result: TrainingResult, *, as_json: bool) -> None:
+def _tell(result: TrainingResult, args: TrainingArguments, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
         return
     tenth = -(-len(result.losses) // 10)
     first, last = (sum(losses) / tenth for losses in (result.losses[:tenth], result.losses[-tenth:]))
     print(f"{result.checkpoint}: {', '.join(f'{label} {count}' for label, count in result.labels.items())}")
-    print(f"{result.steps} steps in {result.seconds:.0f} s, {result.pairs} pairs an epoch")
+    print(f"{result.steps} steps in {result.seconds:.0f} s, {result.pairs} {items_of(args.loss)} an epoch")
     print(f"mean loss {first:.4f} over the first tenth of the steps, {last:.4f} over the last")
     if result.best_step is not None:
         print(f"best: step {result.best_step}")

@@ -1,0 +1,145 @@
+"""What `train` and `distill` have in common: the refusals, in their order, and the recipe that is followed then."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from setfuse.runtime import check_new_folder
+
+from ._arguments import TrainingArguments
+from ._base import find_base, public_name
+from ._checks import check_evaluation
+from ._data_checks import Rows
+from ._head_settings import HeadSettings, HeadTraining
+from ._labelled_rows import AnyLabelledRows
+from ._metrics import MetricOf
+from ._pairs import Pairs
+from ._result import TrainingResult
+from ._runs import check_output_dir, check_same_run, find_step, make_run
+
+if TYPE_CHECKING:
+    from transformers import TrainerCallback
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lesson:
+    """What is learnt.
+
+    Attributes:
+        rows: Texts and their labels.
+        pairs: Of indices into `rows`; None for a loss on labels.
+        given: What it was made with, as far as another run with other such is another run.
+        hashes: SHA-256 of what it was made of, besides the rows, by what it is called in messages.
+        teacher_name: What the card calls the classifier that labelled the rows; None if people did.
+    """
+
+    rows: AnyLabelledRows
+    pairs: Pairs | None
+    given: Mapping[str, Any] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    teacher_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A training, but for what is learnt.
+
+    Attributes:
+        base: The base model: a Hub id or a folder.
+        out: The checkpoint folder to write.
+        inputs: Files and folders that are read, and so must not be replaced.
+        args: The hyperparameters.
+        head: Which head.
+        head_training: How a differentiable one is trained.
+        held_out: The rows to measure on; possibly none.
+        metric: Of the classifier on them.
+        metric_kwargs: Further arguments of the metric.
+        command: That trains the same again; None where no command line can.
+        callbacks: Of the contrastive phase.
+        resume: Go on from the last checkpoint in `args.output_dir`, or from this one.
+        for_setfit: Whether SetFit is to be able to load the checkpoint.
+        overwrite: `out`, and a run that `args.output_dir` holds, may be replaced.
+        progress: Show progress bars on stderr.
+    """
+
+    base: str | Path
+    out: Path
+    inputs: tuple[Path, ...]
+    args: TrainingArguments
+    head: HeadSettings
+    head_training: HeadTraining
+    held_out: Rows
+    metric: MetricOf
+    metric_kwargs: Mapping[str, Any]
+    command: str | None
+    callbacks: Sequence["TrainerCallback"]
+    resume: bool | str | Path
+    for_setfit: bool
+    overwrite: bool
+    progress: bool
+
+    def carry_out(self, learn: Callable[[], Lesson]) -> TrainingResult:
+        """Train, and write the checkpoint.
+
+        Args:
+            learn: Gives what is learnt, once all is refused that can be refused without it.
+
+        Raises:
+            SetfuseError: As `train` has it.
+        """
+        check_evaluation(self.args, self.metric, self.metric_kwargs, self.held_out)
+        resume_from = find_step(self.resume, self.args.output_dir) if self.resume else None
+        check_output_dir(self.args, out=self.out, inputs=self.inputs, resume_from=resume_from, overwrite=self.overwrite)
+        check_new_folder(self.out, overwrite=self.overwrite, keep=self.inputs)
+        folder = find_base(self.base)
+        lesson = learn()
+        evaluated = self.args.eval_strategy != "no"
+        run = make_run(
+            self.args,
+            {**self._given(), **lesson.given},
+            lesson.rows,
+            folder,
+            held_out=self.held_out if evaluated else None,
+            hashes=lesson.hashes,
+        )
+        if resume_from is not None:
+            check_same_run(resume_from, run)
+        # Seconds of importing torch, after all that can be refused without it.
+        from ._recipe import Recipe
+
+        recipe = Recipe(
+            rows=lesson.rows,
+            held_out=self.held_out,
+            pairs=lesson.pairs,
+            base_name=public_name(self.base),
+            args=self.args,
+            head=self.head,
+            head_training=self.head_training,
+            run=run,
+            metric=self.metric,
+            metric_kwargs=self.metric_kwargs,
+            command=self.command,
+            for_setfit=self.for_setfit,
+            teacher_name=lesson.teacher_name,
+        )
+        return recipe.follow(
+            folder,
+            self.out,
+            inputs=self.inputs,
+            resume_from=resume_from,
+            overwrite=self.overwrite,
+            callbacks=self.callbacks,
+            progress=self.progress,
+        )
+
+    def _given(self) -> dict[str, Any]:
+        given = {
+            "head": self.head.head,
+            "head_params": self.head.head_params,
+            "multi_target_strategy": self.head.multi_target_strategy,
+            "freeze": self.head_training.freeze,
+        }
+        if self.args.eval_strategy != "no":
+            given |= {"metric": self.metric, "metric_kwargs": self.metric_kwargs}
+        return given
