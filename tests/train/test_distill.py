@@ -387,7 +387,8 @@ def test_a_student_taught_on_unlabelled_sentences_beats_the_same_student_trained
         eval_rows=held_out,
     )
 
-    # On these 1,821 sentences a standard error is 0.01.
+    # On these 1,821 sentences a standard error is 0.01; the README's figures, of one run, are 0.18 apart.
     assert alone.accuracy is not None
     assert taught.accuracy is not None
+    print(f"right: alone {alone.accuracy:.4f}, taught {taught.accuracy:.4f}")  # noqa: T201 - by how much, by pytest -s
     assert taught.accuracy > alone.accuracy + 0.1
