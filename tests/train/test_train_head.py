@@ -84,7 +84,7 @@ def test_each_row_of_weights_is_the_label_that_setfit_gives_it(body: SentenceTra
     settings = HeadSettings(head="differentiable", head_params=case["head"])
 
     head, _ = train_head(
-        body, DISTINCT, labels, settings, HeadTraining(**case["fit"]), order=["refund", "unseen", "best", "late"]
+        body, DISTINCT, labels, settings, training_of(case), order=["refund", "unseen", "best", "late"]
     )
 
     assert head.labels == ("refund", "best", "late")
