@@ -95,7 +95,9 @@ def test_the_best_is_the_most_or_the_least_and_of_equal_ones_the_first(
 
     assert (most.score, most.arguments.num_epochs, most.arguments.seed) == (3.0, 3, 1)
     assert (least.score, least.arguments.num_epochs) == (1.0, 1)
-    assert {call["args"].output_dir.rsplit("/", 1)[1] for call in calls} == {"run"}
+    folders = [Path(call["args"].output_dir) for call in calls]
+    assert len(set(folders)) == len(calls)  # each trial has its own, which goes with it
+    assert not any(folder.parent.exists() for folder in folders)
 
 
 def test_trials_that_fail_are_told_and_the_search_goes_on(
