@@ -77,8 +77,8 @@ def test_the_door_of_a_stage_is_written_down_and_sorted(stage: str) -> None:
         "DeviceUnavailable Evaluation Explanation HubError InvalidText LabelMetrics Manifest "
         "MissingExtra MultiLabelEvaluation MultiLabelRow NoDecisionScores NoProbabilities OutputExists "
         "Overloaded Parity Precision Prediction Row Scores SetfuseError Stats Target Task Tensor "
-        "UnsupportedFormat UsageError Variant VariantNotFound WordEffect as_rows evaluate "
-        "evaluate_multi_label find_on_hub naming_hint new_folder push read_multi_label_rows read_records "
+        "UnsupportedFormat UsageError Variant VariantNotFound WordEffect as_rows check_new_folder "
+        "evaluate evaluate_multi_label find_on_hub naming_hint new_folder push read_multi_label_rows read_records "
         "read_rows read_texts require_extra to_multi_label_row to_row",
     }
     assert done.stdout.split() == expected[stage].split()

@@ -1,4 +1,4 @@
-"""A Hub on this machine: the few endpoints that huggingface_hub asks when models are downloaded and pushed."""
+"""A Hub on this machine: the few endpoints asked when models and data sets are downloaded and models are pushed."""
 
 import base64
 import hashlib
@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 TOKEN = "hf_of_the_tests"  # noqa: S105 - opens nothing
+
+DATASETS = "datasets/"
+"""What stands before the names of data sets."""
 
 
 @dataclass
@@ -33,7 +36,7 @@ class Hub:
     private: set[str] = field(default_factory=set)
 
     def add(self, name: str, folder: Path, revision: str = "main") -> None:
-        """Put the files of a folder in a repository."""
+        """Put the files of a folder in a repository; the name of a data set begins with `DATASETS`."""
         paths = [path for path in folder.rglob("*") if path.is_file()]
         files = {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
         self.repositories.setdefault(name, {})[revision] = files
@@ -41,7 +44,10 @@ class Hub:
 
     def downloads(self) -> list[str]:
         """Give the names of the files that were sent, in the order in which they were."""
-        return [line.split("/", 5)[5] for line in self.asked if line.startswith("GET ") and "/resolve/" in line]
+        sent = [
+            line.partition("/resolve/")[2] for line in self.asked if line.startswith("GET ") and "/resolve/" in line
+        ]
+        return [path.partition("/")[2] for path in sent]  # behind the revision
 
 
 def commit_of(files: dict[str, bytes]) -> str:
@@ -101,11 +107,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _give(self) -> None:
         self.hub.asked.append(f"{self.command} {self.path}")
-        if self.path.startswith("/api/models/"):
+        if self.path.startswith("/api/"):
             self._describe()
             return
-        parts = self.path.strip("/").split("/", 4)  # a file may stand in a folder
-        revisions = self.hub.repositories.get("/".join(parts[:2]), {})
+        kind = DATASETS if self.path.startswith(f"/{DATASETS}") else ""
+        parts = self.path.strip("/").removeprefix(kind).split("/", 4)  # a file may stand in a folder
+        revisions = self.hub.repositories.get(kind + "/".join(parts[:2]), {})
         if len(parts) != 5 or not revisions:
             self._refuse(404, "Repository not found", "RepoNotFound")
         elif parts[3] not in revisions:
@@ -121,8 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _describe(self) -> None:
         """Tell of a repository: which commit a revision is, or which files are in it."""
-        organization, name, what, revision = [*self.path.partition("?")[0].split("/")[3:], "revision", "main"][:4]
-        revisions = self.hub.repositories.get(f"{organization}/{name}", {})
+        _, kind, organization, name, *more = self.path.strip("/").partition("?")[0].split("/")
+        what, revision = [*more, "revision", "main"][:2]
+        revisions = self.hub.repositories.get(f"{DATASETS if kind == 'datasets' else ''}{organization}/{name}", {})
         if revision not in revisions:
             self._refuse(404, "Repository not found", "RepoNotFound")
         elif what == "revision":

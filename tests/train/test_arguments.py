@@ -143,6 +143,7 @@ def test_a_number_is_for_both_phases_and_a_pair_has_one_for_each() -> None:
         ("lr_scheduler_type", "steep"),
         ("class_weight", "fair"),
         ("class_weight", {"a": 0.0}),
+        ("class_weight", {"a": True}),
         ("class_weight", {1: 2.0}),
         ("class_weight", 2),
         ("pair_seed", -1),

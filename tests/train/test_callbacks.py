@@ -111,6 +111,29 @@ def test_a_run_is_reported_under_its_name(tiny_base: Path, monkeypatch: pytest.M
     assert Integration.seen == [("the third", "boards")]
 
 
+def test_tensorboards_own_reader_finds_what_was_logged(tiny_base: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    recorder = Recorder()
+    given = {"report_to": "tensorboard", "logging_dir": "boards", "logging_steps": 2, "eval_steps": 3}
+    args = TrainingArguments(max_steps=5, save_strategy="no", **given)
+    train(ROWS, base=tiny_base, out="out", args=args, eval_rows=ROWS, callbacks=[recorder])
+
+    board = EventAccumulator("boards").Reload()
+    found = {(tag, event.step): event.value for tag in board.Tags()["scalars"] for event in board.Scalars(tag)}
+    logged = {
+        (_tag(name), line["step"]): value for line in recorder.logs for name, value in line.items() if name != "step"
+    }
+    assert found == {key: pytest.approx(value, rel=1e-6) for key, value in logged.items()}  # kept as float32
+    assert {step for tag, step in found if tag == "train/embedding_loss"} == {1, 2, 4}
+    assert {step for tag, step in found if tag == "eval/accuracy"} == {3, 5}
+
+
+def _tag(name: str) -> str:
+    """Give the name under which transformers writes what is logged: with the phase before it."""
+    return f"eval/{name.removeprefix('eval_')}" if name.startswith("eval_") else f"train/{name}"
+
+
 def test_nothing_is_reported_unless_asked_for(tiny_base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(integration_utils, "INTEGRATION_TO_CALLBACK", {})
     monkeypatch.setattr(integration_utils, "get_available_reporting_integrations", lambda: ["tensorboard"])

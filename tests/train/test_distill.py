@@ -181,7 +181,11 @@ def test_labels_that_the_teacher_never_gives_are_told(
         ({"texts": []}, DatasetError, "expected at least one text"),
         ({"teacher": "no/such"}, BaseModelNotFound, "^no/such: expected a model folder or a Hub id"),
         ({"teacher": Parrot(["a", None, "b"])}, UsageError, "expected one label for each text, got None; take one"),
-        ({"teacher": Parrot([("a", "b")] * 3)}, UsageError, r"expected one label for each text, got \('a', 'b'\)"),
+        (
+            {"teacher": Parrot([("a", "b")] * 3)},
+            UsageError,
+            r"got \('a', 'b'\); take one that gives each text one label",
+        ),
         ({"teacher": Parrot(["a", "d", "b"])}, UsageError, r"expected one of its labels \(.*\) for each text, got 'd'"),
         ({"teacher": Parrot(["a"])}, UsageError, "expected one label for each text, got 1 for 3 texts"),
         ({"teacher": Parrot(["a"] * 3)}, DatasetError, "expected rows of at least two labels, found only 'a' in 3"),
@@ -304,13 +308,16 @@ def test_a_run_is_not_gone_on_with_what_else_it_was_taught(teacher: Path, tiny_b
     assert len(distill(teacher, TEXTS, resume=True, **given).losses) == 2
 
 
-def test_a_bundle_may_teach_whatever_its_head(tiny_base: Path, tmp_path: Path, capsys: Any) -> None:
+def test_a_bundle_may_teach_whatever_its_head(
+    tiny_base: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = [Row(text, "post" if number % 2 else "shop") for number, text in enumerate(TEXTS[:12])]
     forest = RandomForestClassifier(5, random_state=0)
     checkpoint = train(rows, base=tiny_base, out=tmp_path / "checkpoint", args=QUICK, head=forest).checkpoint
     export(checkpoint, tmp_path / "bundle", [Precision.FP32])
     (tmp_path / "texts.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), "utf-8")
-    words = ["distill", str(tmp_path / "bundle"), str(tmp_path / "texts.jsonl"), "--base", str(tiny_base)]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    words = ["distill", "~/bundle", str(tmp_path / "texts.jsonl"), "--base", str(tiny_base)]
 
     assert main([*words, "--out", str(tmp_path / "out"), "--max-steps", "1", "--json"]) == 0
 
@@ -341,7 +348,22 @@ def test_a_student_has_any_head_and_numbers_have_names(teacher: Path, tiny_base:
     assert (result.checkpoint / "model_head.pkl").exists()
 
 
-def test_what_this_machine_cannot_do_is_refused_before_the_teacher_is_asked(tiny_base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"args": TrainingArguments(report_to="the press")}, "report_to: expected none, all, or some of"),
+        ({"args": TrainingArguments(class_weight={"no": 2.0})}, "class_weight: expected labels of .*, got 'no'"),
+        ({"head_params": {"D": 1}}, "head_params: expected arguments of LogisticRegression, .*'D'"),
+        (
+            {"metric": "f1", "metric_kwargs": {"avrage": "micro"}, "eval_rows": [Row("x", "a"), Row("y", "b")]},
+            "metric: expected one that can be taken of the held-out labels",
+        ),
+    ],
+    ids=["reports", "class_weight", "head_params", "metric_kwargs"],
+)
+def test_what_the_teacher_cannot_mend_is_refused_before_it_is_asked(
+    options: dict[str, Any], message: str, tiny_base: Path, tmp_path: Path
+) -> None:
     class Busy:
         labels = ("a", "b")
 
@@ -350,9 +372,8 @@ def test_what_this_machine_cannot_do_is_refused_before_the_teacher_is_asked(tiny
 
         embed = predict
 
-    args = TrainingArguments(report_to="the press")
-    with pytest.raises(UsageError, match="report_to: expected none, all, or some of"):
-        distill(Busy(), TEXTS, base=tiny_base, out=tmp_path / "out", args=args)
+    with pytest.raises(UsageError, match=message):
+        distill(Busy(), TEXTS, base=tiny_base, out=tmp_path / "out", **options)
 
 
 def test_a_text_is_called_by_its_line(teacher: Path, tiny_base: Path, tmp_path: Path, caplog: Any) -> None:
@@ -387,7 +408,8 @@ def test_a_student_taught_on_unlabelled_sentences_beats_the_same_student_trained
         eval_rows=held_out,
     )
 
-    # On these 1,821 sentences a standard error is 0.01.
+    # On these 1,821 sentences a standard error is 0.01; the README's figures, of one run, are 0.18 apart.
     assert alone.accuracy is not None
     assert taught.accuracy is not None
+    print(f"right: alone {alone.accuracy:.4f}, taught {taught.accuracy:.4f}")  # noqa: T201 - by how much, by pytest -s
     assert taught.accuracy > alone.accuracy + 0.1

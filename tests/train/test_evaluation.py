@@ -12,7 +12,11 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.losses import CosineSimilarityLoss
+from sentence_transformers.sentence_transformer.losses import (
+    BatchAllTripletLoss,
+    BatchHardTripletLossDistanceFunction,
+    CosineSimilarityLoss,
+)
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, matthews_corrcoef, precision_score, recall_score
 from transformers import EarlyStoppingCallback
@@ -21,6 +25,7 @@ from setfuse.runtime import DatasetError, Row, UsageError
 from setfuse.train import TrainingArguments, TrainingResult, sample_dataset, train
 from setfuse.train import _recipe as recipe
 from setfuse.train._drawing import draw_held_out_pairs
+from setfuse.train._label_batches import make_label_batches
 from setfuse.train._metrics import make_metric
 from setfuse.train._pairs import make_pairs
 from tests.models import TEXTS
@@ -82,30 +87,55 @@ def test_what_is_measured_is_what_the_saved_step_would_answer(base_without_dropo
     assert found["accuracy"] == np.mean(answers == labels)
     assert result.metrics == {"accuracy": found["accuracy"], "f1": found["f1"]}
 
-    # as sentence-transformers takes the loss: over batches of pairs, each side embedded
+    assert found["embedding_loss"] == pytest.approx(held_out_loss(body), rel=1e-5)
+
+
+def held_out_loss(body: SentenceTransformer, most: int | None = None) -> float:
+    """Take the loss of the held-out pairs as sentence-transformers does: over batches of them, each side embedded.
+
+    Args:
+        body: Embeds.
+        most: How many pairs to take, from the first on; None for all.
+    """
+    texts, labels = [row.text for row in HELD_OUT], [row.label for row in HELD_OUT]
     pairs = make_pairs(labels, "oversampling")
-    total = 0.0
-    for start in range(0, len(pairs), 16):
-        rows, same = pairs.rows_of(np.arange(start, min(start + 16, len(pairs))))
+    total, number = 0.0, len(pairs) if most is None else most
+    assert number <= len(pairs)
+    for start in range(0, number, 16):
+        rows, same = pairs.rows_of(np.arange(start, min(start + 16, number)))
         sides = [body.preprocess([texts[row] for row in rows[:, side]]) for side in (0, 1)]
         with torch.no_grad():
             total += len(rows) * CosineSimilarityLoss(body)(sides, torch.from_numpy(same)).item()
-    assert found["embedding_loss"] == pytest.approx(total / len(pairs), rel=1e-5)
+    return total / number
 
 
-def test_the_contrastive_loss_may_be_taken_over_fewer_batches(tiny_base: Path) -> None:
-    every, few = (
-        train(
-            ROWS,
-            base=tiny_base,
-            out=f"out{batches}",
-            args=TrainingArguments(max_steps=1, eval_steps=1, eval_max_steps=batches, save_strategy="no"),
-            eval_rows=HELD_OUT,
-        ).evaluations[0]["embedding_loss"]
-        for batches in (-1, 1)
-    )
+@pytest.mark.parametrize("batches", [1, 2])
+def test_the_contrastive_loss_may_be_taken_over_the_first_batches_only(
+    base_without_dropout: Path, batches: int
+) -> None:
+    result = run(base_without_dropout, max_steps=4, eval_max_steps=batches)
 
-    assert every != few
+    body = SentenceTransformer("run/checkpoint-4", device="cpu")
+    expected = held_out_loss(body, 16 * batches)
+    assert result.evaluations[0]["embedding_loss"] == pytest.approx(expected, rel=1e-5)
+    assert expected != pytest.approx(held_out_loss(body), rel=1e-3)
+
+
+def test_a_loss_on_labels_may_be_taken_over_the_first_batch_only(base_without_dropout: Path) -> None:
+    given: dict[str, Any] = {"loss": "BatchAllTripletLoss", "batch_size": 4}
+    result = run(base_without_dropout, max_steps=4, eval_max_steps=1, **given)
+
+    body = SentenceTransformer("run/checkpoint-4", device="cpu")
+    labels = torch.tensor([sorted({row.label for row in HELD_OUT}).index(row.label) for row in HELD_OUT])
+    margin = TrainingArguments().margin
+    loss = BatchAllTripletLoss(body, BatchHardTripletLossDistanceFunction.cosine_distance, margin)
+    values = []
+    for batch in make_label_batches(labels.tolist(), 4, seed=42):
+        with torch.no_grad():
+            values.append(loss([body.preprocess([HELD_OUT[row].text for row in batch])], labels[batch]).item())
+    assert len(values) == 2
+    assert result.evaluations[0]["embedding_loss"] == pytest.approx(values[0], rel=1e-5)
+    assert values[0] != pytest.approx(np.mean(values), rel=1e-3)
 
 
 def test_held_out_rows_of_one_label_have_a_loss_of_their_own(tiny_base: Path) -> None:
@@ -144,7 +174,6 @@ def test_the_best_checkpoint_by_the_classifiers_metric_is_kept(
         **{"load_best_model_at_end": True, "metric_for_best_model": "planned", "save_total_limit": None} | given,
     )
 
-    best = 12 if given.get("save_strategy") == "epoch" else best
     assert result.best_step == best
     ours, theirs = (
         SentenceTransformer(folder, device="cpu").state_dict() for folder in ("out", f"run/checkpoint-{best}")

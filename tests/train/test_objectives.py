@@ -21,8 +21,16 @@ ROWS = [Row(f"{word} parcel {number}", word) for word in ("late", "refund", "bes
 QUICK: dict[str, Any] = {"max_steps": 3, "save_strategy": "no", "body_learning_rate": 1e-3, "warmup_proportion": 0.0}
 
 
-def run(base: Path, out: str = "out", rows: Any = ROWS, eval_rows: Any = None, **given: Any) -> TrainingResult:
-    return train(rows, base=base, out=out, args=TrainingArguments(**QUICK | given), eval_rows=eval_rows, overwrite=True)
+def run(
+    base: Path,
+    out: str = "out",
+    rows: Any = ROWS,
+    eval_rows: Any = None,
+    head: str = "LogisticRegression",
+    **given: Any,
+) -> TrainingResult:
+    args = TrainingArguments(**QUICK | given)
+    return train(rows, base=base, out=out, args=args, eval_rows=eval_rows, head=head, overwrite=True)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -221,7 +229,20 @@ def test_labels_have_their_weights_in_the_head(base_without_dropout: Path, class
     np.testing.assert_allclose(load_file("out/head.safetensors")["coef"], head.coef_, rtol=1e-5)
 
 
-def test_a_weight_for_a_label_that_no_row_has_is_refused(tiny_base: Path) -> None:
+def test_labels_have_their_weights_in_a_differentiable_head(base_without_dropout: Path) -> None:
+    biases = []
+    for number, class_weight in enumerate((None, {"late": 9.0}, "balanced")):
+        given = {"class_weight": class_weight, "num_epochs": (1, 2)}
+        run(base_without_dropout, f"out{number}", rows=ROWS[:10], head="differentiable", **given)
+        biases.append(load_file(f"out{number}/head.safetensors")["bias"])
+
+    late = sorted({row.label for row in ROWS}).index("late")
+    assert biases[1][late] > biases[0][late]
+    assert not np.array_equal(biases[2], biases[0])
+
+
+@pytest.mark.parametrize("head", ["LogisticRegression", "differentiable"])
+def test_a_weight_for_a_label_that_no_row_has_is_refused(tiny_base: Path, head: str) -> None:
     message = r"class_weight: expected labels of the training rows \(best, late, refund\), got 'lost'"
     with pytest.raises(UsageError, match=message):
-        run(tiny_base, class_weight={"lost": 2.0})
+        run(tiny_base, head=head, class_weight={"lost": 2.0})

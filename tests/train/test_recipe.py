@@ -14,6 +14,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
+from sklearn.svm import LinearSVC
 
 from setfuse.export import read_checkpoint
 from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
@@ -180,7 +181,7 @@ def test_a_classifier_of_the_callers_own(base_without_dropout: Path) -> None:
         ({"freeze": "body"}, r"^freeze: expected with head='differentiable'"),
         ({"freeze": "tail", "head": "differentiable"}, r"^freeze: expected one of body, head, got 'tail'"),
         ({"head": "svm"}, r"^head: expected LogisticRegression, differentiable or a classifier"),
-        ({"class_weight": "balanced", "head": "differentiable"}, r"^class_weight: expected it with LogisticRegression"),
+        ({"class_weight": "balanced", "head": LinearSVC()}, r"^class_weight: expected none with a classifier of your"),
     ],
     ids=str,
 )

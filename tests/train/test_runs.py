@@ -142,6 +142,40 @@ def test_a_run_goes_on_as_if_it_had_never_stopped(tiny_base: Path, stopped_after
         assert torch.equal(value, weights(Path("resumed"))[name]), name
 
 
+@pytest.mark.parametrize("end_to_end", [False, True], ids=["head alone", "end to end"])
+def test_a_resumed_run_has_the_differentiable_head_and_the_log_of_one_that_never_stopped(
+    tiny_base: Path, end_to_end: bool
+) -> None:
+    def trained(out: str, *callbacks: TrainerCallback, resume: bool = False, **given: Any) -> list[dict[str, Any]]:
+        lines = Recorder()
+        settings = {"output_dir": "run", "save_steps": 5, "num_epochs": (2, 2), "logging_steps": 4, "eval_steps": 6}
+        args = TrainingArguments(**settings | {"end_to_end": end_to_end} | given)
+        train(
+            ROWS,
+            base=tiny_base,
+            out=out,
+            args=args,
+            eval_rows=ROWS,
+            head="differentiable",
+            callbacks=[lines, *callbacks],
+            resume=resume,
+        )
+        return [
+            {name: value for name, value in line.items() if "runtime" not in name and "per_second" not in name}
+            for line in lines.logs
+        ]
+
+    whole = trained("whole", output_dir="other")
+    with pytest.raises(RuntimeError, match="the machine stopped"):
+        trained("resumed", stop_after(7))
+
+    # At the steps 6 and 12 it is evaluated, at 8 and 12 logged; the line after the last one is the whole run's.
+    assert trained("resumed", resume=True) == [line for line in whole if line["step"] > 5]
+    assert [line["step"] for line in whole] == [1, 4, 6, 8, 12, 12, 12]
+    for name in ("head.safetensors", "model.safetensors"):
+        assert Path("resumed", name).read_bytes() == Path("whole", name).read_bytes()
+
+
 def test_accumulated_batches_are_resumed_where_they_were(base_without_dropout: Path) -> None:
     given: dict[str, Any] = {"save_steps": 2, "gradient_accumulation_steps": 2, "batch_size": 8}
     whole = run(base_without_dropout, out="whole", **given | {"save_strategy": "no"})

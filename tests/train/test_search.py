@@ -95,7 +95,9 @@ def test_the_best_is_the_most_or_the_least_and_of_equal_ones_the_first(
 
     assert (most.score, most.arguments.num_epochs, most.arguments.seed) == (3.0, 3, 1)
     assert (least.score, least.arguments.num_epochs) == (1.0, 1)
-    assert {call["args"].output_dir.rsplit("/", 1)[1] for call in calls} == {"run"}
+    folders = [Path(call["args"].output_dir) for call in calls]
+    assert len(set(folders)) == len(calls)  # each trial has its own, which goes with it
+    assert not any(folder.parent.exists() for folder in folders)
 
 
 def test_trials_that_fail_are_told_and_the_search_goes_on(
@@ -142,6 +144,9 @@ def test_a_search_of_which_all_trials_fail_says_why(stand_in: Callable[..., list
         ({"metric_kwargs": {"avrage": "micro"}, "metric": "f1"}, "metric: expected one that can be taken of"),
         ({"head_params": [1]}, "head_params: expected arguments by name"),
         ({"freeze": "body"}, "freeze: expected with head='differentiable'"),
+        ({"head_params": {"D": 1}}, "head_params: expected arguments of LogisticRegression, .*'D'"),
+        ({"args": TrainingArguments(class_weight={"no": 2.0})}, "class_weight: expected labels of .*, got 'no'"),
+        ({"args": TrainingArguments(report_to="the press")}, "report_to: expected none, all, or some of"),
     ],
 )
 def test_bad_usage(given: dict[str, Any], message: str, stand_in: Callable[..., list[dict[str, Any]]]) -> None:
@@ -255,3 +260,42 @@ def test_the_command_prints_the_training_that_comes_next(
     assert main([*command, "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["score"], len(found["trials"]), found["arguments"]["max_steps"]) == (1.0, 3, 7)
+
+
+def test_a_flag_that_says_the_default_is_not_searched(
+    stand_in: Callable[..., list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    calls = stand_in(lambda **_: 1.0)
+    path = write_rows(tmp_path / "rows.jsonl", [(row["text"], row["label"]) for row in ROWS])
+    flags = ["--seed", "42", "--num-epochs", "1,16", "--head-params", '{"C": 1.0}']
+
+    assert main(["search", str(path), "--base", "b", "--eval", str(path), "--trials", "4", *flags]) == 0
+
+    found = {(call["args"].seed, call["args"].num_epochs, call["head_params"]["C"]) for call in calls}
+    assert found == {(42, (1, 16), 1.0)}
+    assert len({call["args"].body_learning_rate for call in calls}) == 4
+
+
+def test_the_command_has_the_rows_that_its_evaluation_takes(
+    stand_in: Callable[..., list[dict[str, Any]]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stand_in(lambda **_: 1.0)
+    path = write_rows(tmp_path / "rows.jsonl", [(row["text"], row["label"]) for row in ROWS])
+    kwargs = '{"zero_division": 0.0}'
+    flags = ["--eval-steps", "2", "--metric", "precision", "--metric-kwargs", kwargs]
+    monkeypatch.setattr(
+        search_module,
+        "train",
+        lambda *_, **__: dataclasses.replace(result_of(), metrics={"accuracy": 1.0, "precision": 1.0}),
+    )
+
+    assert main(["search", str(path), "--base", "b", "--eval", str(path), "--trials", "1", *flags]) == 0
+
+    _, second = capsys.readouterr().out.splitlines()
+    taken: dict[str, Any] = {}
+    monkeypatch.setattr("setfuse.train.cli.train", lambda rows, **given: taken.update(given, rows=rows) or result_of())
+    assert main(shlex.split(second)[2:]) == 0
+    assert (taken["eval_rows"], taken["metric"], taken["metric_kwargs"]) == (str(path), "precision", json.loads(kwargs))

@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 
 from setfuse.runtime import UsageError
 from setfuse.train import TrainingDiverged
 from setfuse.train._head import DifferentiableHead, train_head
+from setfuse.train._head._class_weights import label_weights
+from setfuse.train._head._targets import make_targets
 from setfuse.train._head_settings import HeadSettings, HeadTraining
 from tests.models import TEXTS, make_body
 
@@ -84,7 +88,7 @@ def test_each_row_of_weights_is_the_label_that_setfit_gives_it(body: SentenceTra
     settings = HeadSettings(head="differentiable", head_params=case["head"])
 
     head, _ = train_head(
-        body, DISTINCT, labels, settings, HeadTraining(**case["fit"]), order=["refund", "unseen", "best", "late"]
+        body, DISTINCT, labels, settings, training_of(case), order=["refund", "unseen", "best", "late"]
     )
 
     assert head.labels == ("refund", "best", "late")
@@ -209,11 +213,103 @@ def test_labels_come_back_by_name(body: SentenceTransformer) -> None:
     )
 
     head, losses = train_head(body, DISTINCT, LABELS, DIFFERENTIABLE, thorough)
-    several, _ = train_head(body, DISTINCT, LABEL_SETS, DIFFERENTIABLE, thorough)
-
     assert np.mean(losses[-3:]) < 0.2 * losses[0]
-    assert head.predict(body.encode(DISTINCT)) != LABELS, "the second head has moved the body on"
+    assert head.predict(body.encode(DISTINCT)) == LABELS
+
+    several, _ = train_head(body, DISTINCT, LABEL_SETS, DIFFERENTIABLE, thorough)
     assert several.predict(body.encode(DISTINCT)) == LABEL_SETS
+
+
+FEW = ["a", *LABELS[1:4], "a", *LABELS[5:]]
+"""Of each label another number."""
+
+SEVERAL = np.array([[name in row for name in "abc"] for row in LABEL_SETS])
+N = len(DISTINCT)
+COUNTS = {name: FEW.count(name) for name in "abc"}
+
+
+@pytest.mark.parametrize("batch_size", [N, 1])
+@pytest.mark.parametrize(
+    ("class_weight", "numbers"),
+    [("balanced", [N / (3 * COUNTS[name]) for name in "abc"]), ({"b": 5.0}, [1.0, 5.0, 1.0])],
+    ids=["balanced", "by label"],
+)
+def test_class_weights_are_those_of_torchs_cross_entropy(
+    body: SentenceTransformer, class_weight: Any, numbers: list[float], batch_size: int
+) -> None:
+    with torch.random.fork_rng():
+        start = DifferentiableHead(32, 3)
+    settings = HeadSettings(head="differentiable", class_weight=class_weight)
+    # A rate so small that the head stays as it starts: all losses are of that.
+    still = HeadTraining(num_epochs=1, batch_size=batch_size, head_learning_rate=1e-12)
+
+    _, losses = train_head(body, DISTINCT, FEW, settings, still)
+
+    logits = start(torch.from_numpy(body.encode(DISTINCT)))
+    truth = torch.tensor(["abc".index(label) for label in FEW])
+    total = torch.nn.CrossEntropyLoss(weight=torch.tensor(numbers), reduction="sum")(logits, truth).item()
+    assert sum(losses) * batch_size == pytest.approx(total, rel=1e-5)
+    if class_weight == "balanced":  # its weights are 1 in the mean, so torch's own mean over all rows is the same
+        mean = torch.nn.CrossEntropyLoss(weight=torch.tensor(numbers))(logits, truth).item()
+        assert np.mean(losses) == pytest.approx(mean, rel=1e-5)
+
+
+WITH, WITHOUT = SEVERAL.sum(axis=0), (~SEVERAL).sum(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("class_weight", "pos_weight", "scale"),
+    [("balanced", WITHOUT / WITH, N / (2 * WITHOUT)), ({"b": 5.0}, np.array([1.0, 5.0, 1.0]), np.ones(3))],
+    ids=["balanced", "by label"],
+)
+def test_class_weights_of_several_labels_are_torchs_pos_weight(
+    body: SentenceTransformer, class_weight: Any, pos_weight: Any, scale: Any
+) -> None:
+    with torch.random.fork_rng():
+        start = DifferentiableHead(32, 3, multi_label=True)
+    settings = HeadSettings(head="differentiable", class_weight=class_weight)
+
+    _, losses = train_head(body, DISTINCT, LABEL_SETS, settings, HeadTraining(num_epochs=1, batch_size=N))
+
+    logits = start(torch.from_numpy(body.encode(DISTINCT)))
+    by_label = torch.nn.BCEWithLogitsLoss(pos_weight=torch.from_numpy(pos_weight).float(), reduction="none")
+    expected = (by_label(logits, torch.from_numpy(SEVERAL).float()) * torch.from_numpy(scale)).mean().item()
+    assert losses == [pytest.approx(expected, rel=1e-5)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "class_weight"),
+    [(FEW, "balanced"), (FEW, {"b": 5.0}), (LABEL_SETS, "balanced")],
+    ids=["balanced", "by label", "several labels balanced"],
+)
+def test_the_weighted_loss_is_what_logistic_regression_minimises(labels: Any, class_weight: Any) -> None:
+    targets = make_targets(labels)
+    embeddings = np.random.default_rng(0).normal(size=(N, 4))
+    one = LogisticRegression(class_weight=class_weight, tol=1e-10, max_iter=10_000)
+    fitted = (OneVsRestClassifier(one) if targets.multi_label else one).fit(
+        embeddings, targets.values if targets.multi_label else np.asarray(labels)
+    )
+    solved = fitted.estimators_ if targets.multi_label else [fitted]
+    head = DifferentiableHead(4, 3, multi_label=targets.multi_label, eps=0.0).double()
+    with torch.no_grad():
+        head.linear.weight.copy_(torch.from_numpy(np.concatenate([found.coef_ for found in solved])))
+        head.linear.bias.copy_(torch.from_numpy(np.concatenate([found.intercept_ for found in solved])))
+    found = label_weights(class_weight, targets)
+    assert found is not None
+    weights = torch.from_numpy(found).double()
+
+    loss = head.loss(head(torch.from_numpy(embeddings)), torch.from_numpy(targets.values), weights)
+
+    # Its objective is the sum of the weighted losses and half the squared coefficients: at its solution, nothing is
+    # left to gain. The weights are float32, and the solver stops at a gradient of about 1e-5.
+    terms = targets.values.size
+    (loss * terms + head.linear.weight.square().sum() / 2).backward()
+    for parameter in head.parameters():
+        assert parameter.grad is not None
+        assert parameter.grad.abs().max() < 1e-4
+    assert loss.item() != pytest.approx(
+        head.loss(head(torch.from_numpy(embeddings)), torch.from_numpy(targets.values)).item(), rel=1e-3
+    )
 
 
 def test_a_loss_that_is_no_number_stops_the_training(body: SentenceTransformer) -> None:

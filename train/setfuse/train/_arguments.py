@@ -88,7 +88,8 @@ class TrainingArguments:
         device: "cpu" or "cuda"; None for the GPU where torch has one. Which of several: CUDA_VISIBLE_DEVICES.
         bf16: bfloat16 arithmetic in the contrastive phase where it is safe.
         lr_scheduler_type: How the learning rate goes on after the warm-up, one of transformers' schedules.
-        class_weight: Of the head's labels: "balanced", or a weight a label; scikit-learn's meaning.
+        class_weight: Of the labels of LogisticRegression or the differentiable head: "balanced", or a weight a label;
+            scikit-learn's meaning.
         pair_seed: Of the order of the pairs, 42 in SetFit whatever the seed; None for `seed`.
         self_pairs: Pair each text also with itself, as SetFit does.
         distinct_batches: Embed each distinct text of a batch once; False embeds both sides of every pair apart, as

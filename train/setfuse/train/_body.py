@@ -20,7 +20,7 @@ def load_body(folder: Path, max_length: int | None, device: str | None = None) -
 
     Raises:
         BaseModelNotFound: sentence-transformers cannot load it.
-        UsageError: `max_length` is more than the body can take.
+        UsageError: `max_length` is more than the body can take, or the body cuts no texts.
     """
     try:
         body = SentenceTransformer(
@@ -32,5 +32,11 @@ def load_body(folder: Path, max_length: int | None, device: str | None = None) -
         longest = body.max_seq_length
         if longest is not None and max_length > longest:
             raise UsageError(f"max_length: expected at most the body's {longest} tokens, got {max_length}")
-        body.max_seq_length = max_length
+        try:
+            body.max_seq_length = max_length
+        except AttributeError as error:  # StaticEmbedding has no setter
+            raise UsageError(
+                f"max_length: expected none with a {type(body[0]).__name__}, which reads texts whole, got "
+                f"{max_length}; leave it out"
+            ) from error
     return body

@@ -16,11 +16,11 @@ from ._arguments import TrainingArguments
 from ._base import local_inputs, public_name
 from ._checks import check_rows, make_head_settings
 from ._data import read_single_label, read_unlabelled
-from ._data_checks import Rows
+from ._data_checks import Rows, label_values
 from ._head_settings import LOGISTIC
 from ._labelled_rows import LabelledRows
 from ._loss_names import known_name
-from ._metrics import MetricOf
+from ._metrics import MetricOf, metric_of, rehearse
 from ._pairs import Pairs, make_pairs
 from ._plan import Lesson, Plan
 from ._ranges import SamplingStrategy
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 LOSSES = ("CosineSimilarityLoss", "CoSENTLoss", "AnglELoss")
 """Losses that compare the student's similarities with similarities, not with a yes or a no."""
+
+_REHEARSED = 20
+"""Rows of each label: more than the folds of any usual cross-validation."""
 
 logger = logging.getLogger("setfuse.train")
 
@@ -164,26 +167,30 @@ def distill(
         overwrite=overwrite,
         progress=progress,
     )
-    return plan.carry_out(lambda: _learn(teacher, unlabelled, pairs, held_out, args, progress=progress))
+    return plan.carry_out(lambda: _learn(teacher, unlabelled, pairs, plan))
 
 
 def _learn(
     teacher: str | Path | Teacher,
     unlabelled: Sequence[MultiLabelRow],
     pairs: Pairs,
-    held_out: Rows,
-    args: TrainingArguments,
-    *,
-    progress: bool,
+    plan: Plan,
 ) -> Lesson:
     from ._recipe import check_machine  # with torch, which the teacher takes
 
-    check_machine(args)  # before a teacher reads thousands of texts
-    taught = ask(teacher, [row.text for row in unlabelled], device=args.device, progress=progress)
+    # Before a teacher reads thousands of texts.
+    check_machine(plan.args)
+    taught = ask(
+        teacher,
+        [row.text for row in unlabelled],
+        refuse=lambda known: _refuse(known, plan),
+        device=plan.args.device,
+        progress=plan.progress,
+    )
     rows = LabelledRows.of(
         [Row(row.text, label, row.origin) for row, label in zip(unlabelled, taught.labels, strict=True)], taught.known
     )
-    check_rows(rows, held_out, args)
+    check_rows(rows, plan.held_out, plan.args)
     unknown = sorted(set(taught.known) - set(taught.labels))
     if unknown:
         logger.warning("the teacher gives no text the label %s: the student will not know it", ", ".join(unknown))
@@ -194,6 +201,21 @@ def _learn(
         hashes={"teacher": taught.sha256},
         teacher_name=public_name(teacher),
     )
+
+
+def _refuse(known: Sequence[str], plan: Plan) -> None:
+    """Refuse a head or a metric that could not be had even if the teacher gave all of its labels.
+
+    Raises:
+        UsageError: The head could not be fitted to such labels, or the metric not be taken of them.
+    """
+    from ._head import check_head
+
+    rows = LabelledRows.of([Row("a text", label, "") for label in known for _ in range(_REHEARSED)], known)
+    check_head(plan.head, label_values(rows), tuple(rows.numbers))
+    given = label_values(plan.held_out)
+    if given and set(given) <= set(known):  # others are refused by their line, once the teacher has answered
+        rehearse(metric_of(rows, plan.metric, plan.metric_kwargs), given)
 
 
 def _pair_all(texts: int, args: TrainingArguments) -> Pairs:

@@ -29,7 +29,8 @@ class HeadSettings:
             scikit-learn's, which is cloned and itself never fitted.
         head_params: Of LogisticRegression, its arguments; of the differentiable head `temperature` (above 0), `bias`
             (whether it has one) and `eps`, which is added to the temperature.
-        class_weight: Of LogisticRegression: `balanced`, or a weight a label.
+        class_weight: Of LogisticRegression and the differentiable head: `balanced`, or a weight a label, as
+            `TrainingArguments` has checked it.
         multi_target_strategy: One of `MultiTarget`, for texts with several labels. The differentiable head needs none,
             and neither does a classifier that takes several labels itself.
 
@@ -52,25 +53,14 @@ class HeadSettings:
         strategy = self.multi_target_strategy
         if strategy is not None and strategy not in list(MultiTarget):
             raise UsageError(f"multi_target_strategy: expected one of {', '.join(MultiTarget)}, got {strategy!r}")
-        if self.class_weight is not None:
-            self._check_class_weight(self.class_weight)
+        if self.class_weight is not None and not isinstance(self.head, str):
+            raise UsageError("class_weight: expected none with a classifier of your own; set it on the classifier")
+        if self.class_weight is not None and "class_weight" in self.head_params:
+            raise UsageError("class_weight: expected it once, got it in head_params too; leave one out")
         if not isinstance(self.head, str) and self.head_params:
             raise UsageError("head_params: expected none with a classifier of your own; set them on the classifier")
         if self.head == DIFFERENTIABLE:
             self._check_differentiable()
-
-    def _check_class_weight(self, weight: str | Mapping[str, float]) -> None:
-        if self.head != LOGISTIC:
-            raise UsageError(f"class_weight: expected it with {LOGISTIC} only; set it on a classifier of your own")
-        if "class_weight" in self.head_params:
-            raise UsageError("class_weight: expected it once, got it in head_params too; leave one out")
-        if isinstance(weight, str):
-            if weight != "balanced":
-                raise UsageError(f"class_weight: expected 'balanced' or a weight a label, got {weight!r}")
-            return
-        for label, value in weight.items():
-            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
-                raise UsageError(f"class_weight: expected a positive number for {label!r}, got {value!r}")
 
     def _check_differentiable(self) -> None:
         defaults = {"temperature": 1.0, "eps": 1e-5, "bias": True}

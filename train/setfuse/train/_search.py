@@ -181,7 +181,8 @@ def search(
 
     Raises:
         MissingExtra: Optuna is not installed.
-        UsageError: An argument contradicts another, or the space gives a name that is no hyperparameter.
+        UsageError: An argument contradicts another, the rows or the machine, or the space gives a name that is no
+            hyperparameter.
         DatasetError: The rows cannot be read or trained on.
         BaseModelNotFound: There is no such base model.
         SearchFailed: Every trial failed.
@@ -192,7 +193,7 @@ def search(
     if direction not in {"maximize", "minimize"}:
         raise UsageError(f"direction: expected maximize or minimize, got {direction!r}")
     start, name = args or TrainingArguments(), objective or (metric if isinstance(metric, str) else "metric")
-    make_head_settings(start, head, head_params, multi_target_strategy, freeze)
+    settings, _ = make_head_settings(start, head, head_params, multi_target_strategy, freeze)
     settled = {field.name for field in dataclasses.fields(start) if getattr(start, field.name) != field.default}
     ask = space or default_space(head, settled | set(head_params or {}))
     training_rows = read_data(rows, columns=columns, label_names=label_names)
@@ -200,6 +201,11 @@ def search(
     # What no value of the space could mend is refused once, not by every trial.
     check_rows(training_rows, held_out_rows, start)
     check_evaluation(start, metric, metric_kwargs, held_out_rows)
+    from ._head import check_head  # with torch, as all below
+    from ._recipe import check_machine
+
+    check_machine(start)
+    check_head(settings, label_values(training_rows), tuple(training_rows.numbers))
     measured = rehearse(metric_of(training_rows, metric, metric_kwargs or {}), label_values(held_out_rows))
     if name not in measured:
         raise UsageError(f"objective: expected one of {', '.join(measured)}, which the metric gives, got {name!r}")

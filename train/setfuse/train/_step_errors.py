@@ -15,6 +15,9 @@ from ._memory import is_out_of_memory
 _WRITING = (OSError, SafetensorError, RuntimeError)
 """What a full disk raises, in Python, safetensors and torch."""
 
+_TORCHS_WRITER = ("inline_container", "iostream error")
+"""What torch's writer of files says, as a RuntimeError: where a write fails, and where only the last one does."""
+
 _READING = (
     RuntimeError,
     pickle.UnpicklingError,
@@ -45,7 +48,7 @@ def writing(folder: Path, advice: str) -> Iterator[None]:
     except _WRITING as error:
         if isinstance(error, SetfuseError):  # said already
             raise
-        if isinstance(error, RuntimeError) and "inline_container" not in str(error):  # torch's writer of files
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _TORCHS_WRITER):
             raise
         raise RunNotSaved(f"{folder}: the checkpoint cannot be written: {error}; {advice}") from error
 

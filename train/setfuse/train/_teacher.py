@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -55,12 +55,20 @@ class Taught:
     sha256: str
 
 
-def ask(teacher: str | Path | Teacher, texts: list[str], *, device: str | None, progress: bool) -> Taught:
+def ask(
+    teacher: str | Path | Teacher,
+    texts: list[str],
+    *,
+    refuse: Callable[[list[str]], None],
+    device: str | None,
+    progress: bool,
+) -> Taught:
     """Have texts labelled and embedded.
 
     Args:
         teacher: A bundle's folder; a checkpoint that `train` wrote, as a folder or on the Hub; or a `Teacher`.
         texts: What it is asked about.
+        refuse: Is handed all labels that the teacher may give, before it reads any text; may raise.
         device: Where a checkpoint is to work: see `TrainingArguments`.
         progress: Show a bar on stderr while a checkpoint embeds them.
 
@@ -71,31 +79,38 @@ def ask(teacher: str | Path | Teacher, texts: list[str], *, device: str | None, 
         UsageError: The teacher does not give each text one label, or one that is not among its `labels`.
     """
     if not isinstance(teacher, str | Path):
-        return _ask(teacher, texts)
-    if (Path(teacher).expanduser() / MANIFEST).is_file():
+        return _ask(teacher, texts, refuse)
+    bundle = Path(teacher).expanduser()
+    if (bundle / MANIFEST).is_file():
         from setfuse.runtime import Classifier  # with onnxruntime
 
-        with Classifier.load(teacher) as classifier:
-            manifest = (Path(teacher).expanduser() / MANIFEST).read_bytes()  # which has its files' hashes
-            return dataclasses.replace(_ask(classifier, texts), sha256=hashlib.sha256(manifest).hexdigest())
-    return _ask_checkpoint(find_base(teacher), texts, device=device, progress=progress)
+        with Classifier.load(bundle) as classifier:
+            manifest = (bundle / MANIFEST).read_bytes()  # which has its files' hashes
+            return dataclasses.replace(_ask(classifier, texts, refuse), sha256=hashlib.sha256(manifest).hexdigest())
+    return _ask_checkpoint(find_base(teacher), texts, refuse, device=device, progress=progress)
 
 
-def _ask(teacher: Teacher, texts: list[str]) -> Taught:
+def _ask(teacher: Teacher, texts: list[str], refuse: Callable[[list[str]], None]) -> Taught:
+    known = [*teacher.labels]
+    refuse(known)
     labels = list(teacher.predict(texts))
     odd = [label for label in labels if not isinstance(label, str)]
     if odd or len(labels) != len(texts):
         found = f"{odd[0]!r}" if odd else f"{len(labels)} for {len(texts)} texts"
-        raise UsageError(f"teacher: expected one label for each text, got {found}; take one without abstain=")
-    known = [*teacher.labels]
+        advice = "without abstain=" if None in odd else "that gives each text one label"
+        raise UsageError(f"teacher: expected one label for each text, got {found}; take one {advice}")
     if strange := sorted(set(labels) - set(known)):
         raise UsageError(f"teacher: expected one of its labels ({', '.join(known)}) for each text, got {strange[0]!r}")
     embeddings = _unit(teacher.embed(texts))
     return Taught(embeddings, labels, known, hashlib.sha256(embeddings.tobytes()).hexdigest())
 
 
-def _ask_checkpoint(folder: Path, texts: list[str], *, device: str | None, progress: bool) -> Taught:
+def _ask_checkpoint(
+    folder: Path, texts: list[str], refuse: Callable[[list[str]], None], *, device: str | None, progress: bool
+) -> Taught:
     head = _read_head(folder)
+    known = [str(label) for label in head.classes_]
+    refuse(known)
     from ._body import load_body
     from ._classify import encode
 
@@ -105,7 +120,6 @@ def _ask_checkpoint(folder: Path, texts: list[str], *, device: str | None, progr
             f"{folder}: expected a head for embeddings of {embeddings.shape[1]} numbers, which the body gives, found "
             f"one for {head.coef_.shape[1]}; train the teacher again"
         )
-    known = [str(label) for label in head.classes_]
     labels = [str(label) for label in head.predict(embeddings)]
     return Taught(_unit(embeddings), labels, known, hash_of_model(folder))
 

@@ -213,6 +213,8 @@ class ContrastiveTrainer(Trainer):
             logged = [int(entry["step"]) for entry in self.state.log_history if EMBEDDING_LOSS in entry]
             mean = float(np.mean(self.losses[max(logged, default=0) :]))
             logs = {EMBEDDING_LOSS: mean, **{name: value for name, value in logs.items() if name != "loss"}}
+        if "train_loss" in logs:  # so does its mean over the whole run
+            logs = {**logs, "train_loss": float(np.mean(self.losses))}
         super().log(logs, start_time)
 
     def evaluate(

@@ -18,7 +18,7 @@ from ._loss_names import full_name, items_of
 from ._metrics import METRICS
 from ._reproduce import Call, command
 from ._result import TrainingResult
-from ._search import search
+from ._search import default_space, search
 from ._train import train
 
 
@@ -183,8 +183,12 @@ _METAVARS = {
 
 
 def _arguments(options: argparse.Namespace) -> TrainingArguments:
-    names = [field.name for field in dataclasses.fields(TrainingArguments)]
-    return TrainingArguments(**{name: getattr(options, name) for name in names if hasattr(options, name)})
+    given = [name for name in _names_of_arguments() if hasattr(options, name)]
+    return TrainingArguments(**{name: getattr(options, name) for name in given})
+
+
+def _names_of_arguments() -> list[str]:
+    return [field.name for field in dataclasses.fields(TrainingArguments)]
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -193,6 +197,7 @@ def _search(options: argparse.Namespace) -> None:
             options.data,
             base=options.base,
             eval_rows=options.eval,
+            space=default_space(options.head, _settled(options)),
             n_trials=options.trials,
             search_seed=options.search_seed,
             args=_arguments(options),
@@ -219,8 +224,22 @@ def _search(options: argparse.Namespace) -> None:
         "multi_target_strategy": options.multi_target_strategy,
         "freeze": options.freeze,
     }
-    call = Call(sources=[options.data], base=options.base, eval_rows=None, args=result.arguments, options=given)
+    evaluated = result.arguments.eval_strategy != "no"
+    if evaluated:  # or there would be nothing to evaluate on
+        given |= {"metric": options.metric, "metric_kwargs": options.metric_kwargs}
+    call = Call(
+        sources=[options.data],
+        base=options.base,
+        eval_rows=options.eval if evaluated else None,
+        args=result.arguments,
+        options=given,
+    )
     print(f"next: {command(call, here=True)}")
+
+
+def _settled(options: argparse.Namespace) -> set[str]:
+    """Name what is given on the command line, be it the default or not: it is not to be searched."""
+    return {name for name in _names_of_arguments() if hasattr(options, name)} | set(options.head_params or {})
 
 
 def _train(options: argparse.Namespace) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from setfuse.runtime import DatasetError, UsageError
 from setfuse.train._head_settings import DIFFERENTIABLE, LOGISTIC, HeadSettings, MultiTarget
 
+from ._class_weights import check_class_weight
 from ._fitted import FittedHead
 from ._store import content_of
 from ._targets import Labels, Targets, make_targets
@@ -91,6 +92,7 @@ def check_head(settings: HeadSettings, labels: Labels, order: Sequence[str] | No
     targets = make_targets(labels, order)
     if settings.head == DIFFERENTIABLE:
         _check_strategy(settings, targets)
+        check_class_weight(settings, targets)
         return
     columns = targets.values if targets.multi_label else targets.values[:, None]
     some = [np.flatnonzero(column == value)[:_REHEARSED] for column in columns.T for value in np.unique(column)]
@@ -125,8 +127,8 @@ def _make_estimator(settings: HeadSettings, targets: Targets) -> Any:
     if settings.head == DIFFERENTIABLE:
         raise UsageError("head: expected one of scikit-learn's here, got differentiable, which is trained otherwise")
     if isinstance(settings.head, str):
+        check_class_weight(settings, targets)
         weight = settings.class_weight
-        _check_class_weight(weight, targets)
         params = {**settings.head_params, **({} if weight is None else {"class_weight": weight})}
         try:
             estimator = LogisticRegression(**params)
@@ -175,16 +177,4 @@ def _check_strategy(settings: HeadSettings, targets: Targets) -> None:
     if strategy is None and targets.multi_label and settings.head == LOGISTIC:
         raise UsageError(
             f"multi_target_strategy: expected one of {', '.join(MultiTarget)} for rows with lists of labels, got none"
-        )
-
-
-def _check_class_weight(weight: object, targets: Targets) -> None:
-    if weight is None or isinstance(weight, str):
-        return
-    if targets.multi_label:
-        raise UsageError("class_weight: expected 'balanced' for rows with lists of labels, got a weight a label")
-    unknown = set(weight) - set(targets.names)  # type: ignore[call-overload] # HeadSettings has checked that it is a mapping
-    if unknown:
-        raise UsageError(
-            f"class_weight: expected labels of the training rows ({', '.join(targets.names)}), got {min(unknown)!r}"
         )

@@ -40,16 +40,19 @@ class DifferentiableHead(torch.nn.Module):
         logits: torch.Tensor = self.linear(embeddings) / (self.temperature + self.eps)
         return logits
 
-    def loss(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-        """Give the cross entropy, or the mean of each label's.
+    def loss(self, logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor | None = None) -> torch.Tensor:
+        """Give the mean cross entropy of the rows, or of each row's labels.
 
         Args:
             logits: (rows, labels).
             targets: int64 (rows,), or multi-label int64 (rows, labels) of 0 and 1.
+            weights: As of `label_weights`; None for 1.
         """
         if self.multi_label:
-            return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype))
-        return torch.nn.functional.cross_entropy(logits, targets)
+            each = None if weights is None else torch.where(targets > 0, weights[1], weights[0])
+            return torch.nn.functional.binary_cross_entropy_with_logits(logits, targets.to(logits.dtype), weight=each)
+        # torch's own mean divides by the weights of the batch: they would be without effect in a batch of one label.
+        return torch.nn.functional.cross_entropy(logits, targets, weight=weights, reduction="none").mean()
 
     @torch.no_grad()
     def predict_proba(self, embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -15,6 +15,7 @@ from setfuse.train._embedding import preprocess
 from setfuse.train._errors import TrainingDiverged
 from setfuse.train._head_settings import DIFFERENTIABLE, Freeze, HeadSettings, HeadTraining
 
+from ._class_weights import check_class_weight, label_weights
 from ._fitted import FittedHead
 from ._targets import Labels, make_targets
 from ._torch_head import DifferentiableHead
@@ -53,17 +54,20 @@ def train_head(
 
     Raises:
         DatasetError: The labels are not those that a head can be trained on.
-        UsageError: The settings are those of another head.
+        UsageError: The settings are those of another head, or do not go with the labels.
         TrainingDiverged: The loss became NaN or infinite.
     """
     if settings.head != DIFFERENTIABLE:
         raise UsageError(f"head: expected {DIFFERENTIABLE}, got {settings.head!r:.80}, which is fitted, not trained")
     targets = make_targets(labels, order)
+    check_class_weight(settings, targets)
     width = int(body.get_embedding_dimension() or 0)
     head = DifferentiableHead(width, len(targets.names), multi_label=targets.multi_label, **settings.head_params)
     head.to(body.device)
     losses = []
     numbers = torch.from_numpy(targets.values).to(body.device)
+    by_label = label_weights(settings.class_weight, targets)
+    weights = None if by_label is None else torch.from_numpy(by_label).to(body.device)
     rows: Any = range(len(texts))  # any sequence is a data set
     batches = torch.utils.data.DataLoader(rows, batch_size=training.batch_size, shuffle=True)
     optimizer = _optimizer(body, head, training)
@@ -74,7 +78,7 @@ def train_head(
             for batch in tqdm(batches, desc=f"head, epoch {epoch + 1}", disable=not progress, leave=False):
                 optimizer.zero_grad()
                 logits = head(_embed(body, [texts[row] for row in batch]))
-                loss = head.loss(logits, numbers[batch])
+                loss = head.loss(logits, numbers[batch], weights)
                 losses.append(loss.item())
                 if not math.isfinite(losses[-1]):
                     raise TrainingDiverged(
