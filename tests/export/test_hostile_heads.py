@@ -88,8 +88,32 @@ def another_start(classes: int) -> Any:
 
 
 def nested_key() -> bytes:
-    key = b"K\x01" + b"2\x86" * 60  # a pair of itself twice, sixty times over: 2^60 values to hash
-    return b"\x80\x02}" + key + b"Ns."
+    return b"\x80\x02}" + NEST + b"Ns."
+
+
+def classes_of(opcodes: bytes) -> bytes:
+    """Pickle an estimator with such classes."""
+    return b"\x80\x03csklearn.linear_model._logistic\nLogisticRegression\n)\x81}U\x08classes_" + opcodes + b"sb."
+
+
+NEST = b"K\x01" + b"2\x86" * 60
+"""A pair of itself twice, sixty times over: 2^60 values to hash, or to write out."""
+FLOAT = b"cnumpy\ndtype\nU\x02f8\x89\x88\x87R(K\x03U\x01<NNNK\x00K\x00K\x00tb"
+FROM_BUFFER = b"cnumpy._core.numeric\n_frombuffer\n(C\x08" + bytes(8)
+
+
+def order_of_tuples() -> bytes:
+    return classes_of(FROM_BUFFER + FLOAT + b"K\x01\x85" + NEST + b"tR")
+
+
+def names_of_tuples() -> bytes:
+    kind = b"cnumpy\ndtype\nU\x02V8\x89\x88\x87R(K\x03U\x01|N" + NEST + b"}K\x08K\x01K\x10tb"
+    return classes_of(FROM_BUFFER + kind + b"K\x01\x85U\x01CtR")
+
+
+def axes_without_end() -> bytes:
+    long = pickle.dumps(1 << 20_000, 2)[2:-1]
+    return classes_of(FROM_BUFFER + FLOAT + b"(" + long + b"2" * 200_000 + b"tU\x01CtR")
 
 
 def colliding_keys() -> bytes:
@@ -106,8 +130,7 @@ def nested_numbers() -> Any:
 
 
 def described_without_end() -> bytes:
-    nest = b"]" + b"2\x86" * 40
-    return b"\x80\x02cnumpy\ndtype\nU\x02f8\x89\x88\x87R(K\x03" + nest + b"tb."
+    return b"\x80\x02cnumpy\ndtype\nU\x02f8\x89\x88\x87R(K\x03" + NEST + b"tb."
 
 
 def estimators_in_estimators() -> Any:
@@ -182,6 +205,9 @@ HOSTILE: dict[str, tuple[Callable[[], Any], str]] = {
     ),
     "a tree without nodes": (lambda: tree_inside(without_nodes), "several axes without elements|without nodes"),
     "keys that take for ever to hash": (nested_key, "a tuple as a key"),
+    "an order that takes for ever to hash": (order_of_tuples, "an array of another form than numpy's"),
+    "names that take for ever to hash": (names_of_tuples, "a structure without fields"),
+    "axes that take for ever to multiply": (axes_without_end, "an array without a shape"),
     "keys of one hash": (colliding_keys, "an int as a key"),
     "numbers in lists": (nested_numbers, "a list where an array stands, in LogisticRegression.coef_"),
     "a state that takes for ever to describe": (described_without_end, "the head is a dtype"),

@@ -11,6 +11,8 @@ from ._record import Damaged, Name, described, is_a
 
 NUMBERS = "biuf"
 TEXTS = "SU"
+MOST_AXES = 3
+"""Of any array that a head is made of: the values of a tree have three."""
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -64,7 +66,8 @@ def dtype_of(dtype: Any) -> np.dtype[Any]:
         raise Damaged("an array type with arrays inside")
     if made.kind != "V":
         return made.newbyteorder(order)  # type: ignore[arg-type] # one of four letters, as seen above
-    if not isinstance(names, tuple) or not isinstance(fields, dict) or set(names) != set(fields):
+    named = isinstance(names, tuple) and all(type(name) is str for name in names) and isinstance(fields, dict)
+    if not named or set(names) != set(fields):
         raise Damaged("a structure without fields")
     if not all(isinstance(field, tuple) and len(field) == 2 for field in fields.values()):  # noqa: PLR2004
         raise Damaged("a structure with titles")
@@ -87,9 +90,13 @@ def count(shape: Any) -> int:
     Raises:
         Damaged: The shape is none.
     """
-    if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
+    if not isinstance(shape, tuple) or len(shape) > MOST_AXES or not all(_is_length(length) for length in shape):
         raise Damaged("an array without a shape")
     return math.prod(shape)
+
+
+def _is_length(length: Any) -> bool:
+    return type(length) is int and 0 <= length < 1 << 63
 
 
 def plain(value: Any) -> Any:
@@ -140,13 +147,15 @@ def _parts(value: Any) -> tuple[Any, Any, Any, Any]:
     """
     if is_a(value, "_frombuffer") and len(value.arguments) == 4:  # noqa: PLR2004 - as numpy writes it
         data, dtype, shape, order = value.arguments
-        if order in {"C", "F"}:
+        if type(order) is str and order in {"C", "F"}:
             return data, dtype, shape, order
     if is_a(value, "_reconstruct") and value.arguments[:1] == (Name("numpy", "ndarray"),):
         state = value.state
         if isinstance(state, tuple) and len(state) == 5:  # noqa: PLR2004 - as numpy writes it
             _, shape, dtype, by_column, data = state
             return data, dtype, shape, "F" if by_column is True else "C"
+    if is_a(value, "_frombuffer", "_reconstruct"):
+        raise Damaged("an array of another form than numpy's")
     raise Damaged(f"{described(value)} where an array stands")
 
 

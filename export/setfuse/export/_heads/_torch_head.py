@@ -66,7 +66,7 @@ def _tensor(value: Any) -> Array:
     storage, offset, size, stride = value.arguments[:4]
     if not is_a(storage, "_load_from_bytes") or not isinstance(size, tuple) or not isinstance(stride, tuple):
         raise Damaged("a tensor without storage or shape")
-    if not all(type(number) is int and number >= 0 for number in (offset, *size, *stride)):
+    if len(size) > 2 or not all(type(number) is int and number >= 0 for number in (offset, *size, *stride)):  # noqa: PLR2004 - a matrix
         raise Damaged("a tensor without a shape")
     numbers, count = _storage(*storage.arguments), math.prod(size)
     expected = tuple(math.prod(size[axis + 1 :]) for axis in range(len(size)))
@@ -94,7 +94,7 @@ def _storage(data: Any) -> Array:
         raise Damaged("a torch storage of another format than torch's")
     kind, key, count = (storage.arguments[at] for at in (1, 2, 4)) if is_a(storage, STORAGE) else (None, None, None)
     code = CODES.get(kind.name) if isinstance(kind, Name) else None
-    if code is None or keys != [key]:
+    if code is None or type(key) is not str or keys != [key]:
         raise Damaged("a torch storage without a type")
     (written,) = struct.unpack("<q", file.read(8))
     numbers = file.read()
