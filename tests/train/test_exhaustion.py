@@ -135,9 +135,10 @@ def test_memory_that_runs_out_is_told_with_the_batch_size(tiny_base: Path, tmp_p
     found = in_a_child(NO_MEMORY, tmp_path, tiny_base)
 
     (step, head) = found["found"]
-    for kind, _, cause in (step, head):
-        assert kind == "OutOfMemory"
-        assert "DefaultCPUAllocator: can't allocate memory" in cause
+    for kind, message, cause in (step, head):
+        assert kind == "OutOfMemory", (message, cause)
+        # torch's allocator, or oneDNN's where the limit is met there first
+        assert "DefaultCPUAllocator: can't allocate memory" in cause or cause.endswith("could not create a primitive")
     assert step[1].startswith("step 1: expected room for a batch_size of 3000, ran out of memory; lower batch_size")
     assert head[1].startswith("the head: expected room for a batch_size of 2900, ran out of memory; lower it")
     assert found["left"] == []

@@ -11,9 +11,13 @@ _NO_ROOM = (RuntimeError, MemoryError)
 """What torch and Python raise then; torch raises the first for much else as well."""
 
 
+_ONEDNN = "could not create a primitive"
+"""What oneDNN, torch's matrix products on a CPU, says where it finds no room for its own; it never says why."""
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether torch, on a GPU or not, or Python had no room."""
-    return isinstance(error, MemoryError) or should_reduce_batch_size(error)
+    return isinstance(error, MemoryError) or str(error) == _ONEDNN or should_reduce_batch_size(error)
 
 
 @contextmanager
