@@ -168,3 +168,4 @@ def test_progress_is_a_bar_on_stderr_and_nothing_on_stdout(
     out, err = capsys.readouterr()
     assert out == ""
     assert ("5/5" in err) is progress
+    assert ("Loading weights" in err) is progress

@@ -473,3 +473,10 @@ print(len(read_data({str(path)!r})), (peak() - before) / 1024)
     assert rows == count
     # Held whole, the 30 MB of ballast alone would be more.
     assert 0 < megabytes < 25
+
+
+def test_columns_by_name_are_no_rows() -> None:
+    with pytest.raises(
+        DatasetError, match=r"expected one after the other, found a mapping of text, label; .*from_dict"
+    ):
+        read_data({"text": ["a"], "label": ["b"]})

@@ -27,6 +27,23 @@ def files(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"base": object()},
+            "^base: expected a folder or a Hub id, got object; save a model into a folder, and give that",
+        ),
+        ({"out": None}, "^out: expected a folder to write, got NoneType"),
+        ({"args": {"max_steps": 2}}, "^args: expected TrainingArguments, got dict"),
+    ],
+    ids=["base", "out", "args"],
+)
+def test_what_is_of_another_type_is_refused_by_name(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        train([Row("a", "b"), Row("c", "d")], **{"base": "b", "out": "o"} | given)
+
+
 def test_a_checkpoint_is_a_sentence_transformers_folder_with_the_head_beside_it(
     tiny_base: Path, tmp_path: Path
 ) -> None:

@@ -137,17 +137,20 @@ class Manifest:
             has = ", ".join(str(variant) for variant in self.variants)
             strings = any(variant.takes_strings for variant in self.variants)
             note = "; strings in is for other programs, through onnxruntime-extensions" if strings else ""
+            wanted = target if precision is None else f"{precision}/{target}"
             raise VariantNotFound(
-                f"the bundle has no {precision or 'any'}/{target} graph (has: {has}{note}); {self._advice(precision)}"
+                f"the bundle has no {wanted} graph (has: {has}{note}); {self._advice(precision, target)}"
             )
         return min(found, key=lambda variant: fastest_first.index(variant.precision))
 
-    def _advice(self, precision: Precision | None) -> str:
+    def _advice(self, precision: Precision | None, target: Target) -> str:
         """Say what to do where there is no graph of a precision for a device: name the device that has one."""
         for variant in self.variants:
             if variant.precision is precision and not variant.takes_strings:
                 device = variant.target
                 return f'{precision} is for {device}: pass --device {device} (device="{device}")'
+        if target is Target.CUDA and precision in {None, Precision.FP16}:
+            return "ask for one of these, or export one (setfuse export --precision fp16)"
         return "ask for one of these, or export the one you want"
 
     def to_json(self) -> dict[str, Any]:

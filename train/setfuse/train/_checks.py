@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,28 @@ from ._metrics import MetricOf, check_metric
 from ._ranges import EMBEDDING_LOSS
 
 logger = logging.getLogger("setfuse.train")
+
+
+def check_types(args: object, *, base: object, **folders: object) -> None:
+    """Refuse what SetFit's users may hand in at first: a model, a dictionary, nothing.
+
+    Args:
+        args: The hyperparameters.
+        base: The base model.
+        **folders: What is written, by the argument's name.
+
+    Raises:
+        UsageError: One is of another type than `train` takes.
+    """
+    if not isinstance(args, TrainingArguments):
+        raise UsageError(f"args: expected TrainingArguments, got {type(args).__name__}")
+    if not isinstance(base, str | Path):
+        raise UsageError(
+            f"base: expected a folder or a Hub id, got {type(base).__name__}; save a model into a folder, and give that"
+        )
+    for name, folder in folders.items():
+        if not isinstance(folder, str | Path):
+            raise UsageError(f"{name}: expected a folder to write, got {type(folder).__name__}")
 
 
 def check_rows(rows: AnyLabelledRows, held_out: Rows, args: TrainingArguments) -> None:

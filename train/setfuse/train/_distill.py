@@ -14,7 +14,7 @@ from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
 
 from ._arguments import TrainingArguments
 from ._base import local_inputs, public_name
-from ._checks import check_rows, make_head_settings
+from ._checks import check_rows, check_types, make_head_settings
 from ._data import read_single_label, read_unlabelled
 from ._data_checks import Rows, label_values
 from ._head_settings import LOGISTIC
@@ -121,7 +121,8 @@ def distill(
         OutputExists: As in `train`.
         TrainingError: As in `train`.
     """
-    args = args or TrainingArguments()
+    args = TrainingArguments() if args is None else args
+    check_types(args, base=base, out=out)
     if known_name(args.loss) not in LOSSES:
         raise UsageError(f"loss: expected one of {', '.join(LOSSES)}, which take similarities, got {args.loss!r}")
     if args.sampling_strategy != SamplingStrategy.OVERSAMPLING or not args.self_pairs:

@@ -40,7 +40,7 @@ from ._memory import out_of_memory_told
 from ._metrics import MetricOf, metric_of, rehearse
 from ._pairs import Pairs
 from ._ranges import EMBEDDING_LOSS
-from ._reports import check_reports
+from ._reports import bars_hidden, check_reports
 from ._result import TrainingResult
 from ._runs import Run, Saved, hold_output_dir, read_run, write_run
 from ._step_errors import writing
@@ -112,7 +112,7 @@ class Recipe:
             UsageError: The arguments contradict the body or the machine, or the metric cannot be taken.
         """
         check_machine(self.args)
-        with hold_output_dir(self.args), _randomness_kept():
+        with hold_output_dir(self.args), _randomness_kept(), bars_hidden(not progress):
             check_head(self.head, label_values(self.rows), tuple(self.rows.numbers))
             torch.manual_seed(self.args.seed)
             objective = self._objective()

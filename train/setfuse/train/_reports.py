@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from transformers import integrations
 from transformers.integrations import integration_utils
+from transformers.utils import logging
 
 from setfuse.runtime import UsageError
 
@@ -34,6 +35,19 @@ def check_reports(report_to: str | Sequence[str]) -> None:
         installed = getattr(integrations, f"is_{name}_available", None)
         if installed is not None and not installed():
             raise UsageError(f"report_to: {name} is not installed; install it, or leave it out")
+
+
+@contextmanager
+def bars_hidden(hidden: bool) -> Iterator[None]:
+    """Keep transformers' own bars, of loading and saving, from stderr while the block runs."""
+    if not hidden or not logging.is_progress_bar_enabled():
+        yield
+        return
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # not typed there
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()  # type: ignore[no-untyped-call] # not typed there
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from setfuse.runtime import UsageError, require_extra
 
 from ._arguments import TrainingArguments
-from ._checks import check_evaluation, check_rows, make_head_settings
+from ._checks import check_evaluation, check_rows, check_types, make_head_settings
 from ._data import read_data
 from ._data_checks import label_values
 from ._describe import describe
@@ -192,7 +192,9 @@ def search(
         raise UsageError(f"n_trials: expected 1 or more, got {n_trials}")
     if direction not in {"maximize", "minimize"}:
         raise UsageError(f"direction: expected maximize or minimize, got {direction!r}")
-    start, name = args or TrainingArguments(), objective or (metric if isinstance(metric, str) else "metric")
+    start = TrainingArguments() if args is None else args
+    check_types(start, base=base)
+    name = objective or (metric if isinstance(metric, str) else "metric")
     settings, _ = make_head_settings(start, head, head_params, multi_target_strategy, freeze)
     settled = {field.name for field in dataclasses.fields(start) if getattr(start, field.name) != field.default}
     ask = space or default_space(head, settled | set(head_params or {}))

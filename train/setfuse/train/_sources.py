@@ -104,6 +104,11 @@ def open_source(data: Data, wanted: Sequence[str], label: str) -> Iterator[Sourc
         yield _from_dataset(data, wanted, label)
     elif pandas and isinstance(data, pandas.DataFrame):
         yield _from_frame(data, wanted)
+    elif isinstance(data, Mapping):
+        raise DatasetError(
+            f"the rows: expected one after the other, found a mapping of {_listed(data)}; of columns, "
+            "datasets.Dataset.from_dict makes rows"
+        )
     else:
         yield Source("the rows", _with_keys(_from_rows(data, wanted, label), wanted))
 
@@ -160,7 +165,8 @@ def _expect_columns(name: str, found: Sequence[object], wanted: Sequence[str]) -
     if not set(wanted) <= set(found):
         raise DatasetError(
             f"{name}: expected {' and '.join(wanted)}, found {_listed(found)}; "
-            "say which hold the text and the label with columns={'sentence': 'text', 'category': 'label'}"
+            "say which hold the text and the label with columns={'sentence': 'text', 'category': 'label'} "
+            "(--columns sentence=text,category=label)"
         )
 
 

@@ -113,8 +113,10 @@ def _ask_checkpoint(
     refuse(known)
     from ._body import load_body
     from ._classify import encode
+    from ._reports import bars_hidden
 
-    embeddings = encode(load_body(folder, None, device), texts, progress=progress)
+    with bars_hidden(not progress):
+        embeddings = encode(load_body(folder, None, device), texts, progress=progress)
     if embeddings.shape[1] != head.coef_.shape[1]:
         raise TeacherNotUsable(
             f"{folder}: expected a head for embeddings of {embeddings.shape[1]} numbers, which the body gives, found "

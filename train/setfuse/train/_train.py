@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._arguments import TrainingArguments
 from ._base import local_inputs
-from ._checks import check_rows, make_head_settings
+from ._checks import check_rows, check_types, make_head_settings
 from ._data import read_data
 from ._data_checks import Rows, label_values
 from ._drawing import draw_training_pairs
@@ -93,7 +93,8 @@ def train(
         TrainingDiverged: The loss, a gradient or a weight is no longer a number.
         OutOfMemory: A step, the head or the embedding needs more memory than there is.
     """
-    args = args or TrainingArguments()
+    args = TrainingArguments() if args is None else args
+    check_types(args, base=base, out=out)
     settings, head_training = make_head_settings(args, head, head_params, multi_target_strategy, freeze)
     training_rows = read_data(rows, columns=columns, label_names=label_names)
     held_out: Rows = [] if eval_rows is None else read_data(eval_rows, columns=columns, label_names=label_names)
