@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 ROOT = Path(__file__).parent.parent.parent
 
 START = """
@@ -162,6 +164,7 @@ print(json.dumps({"pairs": result.pairs, "steps": result.steps, "megabytes": pea
 """
 
 
+@pytest.mark.slow
 def test_training_on_many_rows_takes_less_than_200_mb(tiny_base: Path, tmp_path: Path) -> None:
     found = in_a_child(MANY_ROWS, tmp_path, tiny_base)
 

@@ -494,8 +494,12 @@ def test_ctrl_c_while_the_last_step_is_measured_saves_it(tiny_base: Path) -> Non
             signal.getsignal(signal.SIGINT)(signal.SIGINT, None)  # type: ignore[operator,misc] # the training's own
 
     args = TrainingArguments(output_dir="run", max_steps=4, save_steps=500, eval_steps=4)
-    with pytest.raises(KeyboardInterrupt):
-        train(ROWS, base=tiny_base, out="out", args=args, eval_rows=ROWS, callbacks=[Press()])
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a child of `nohup` or `&` would ignore it
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            train(ROWS, base=tiny_base, out="out", args=args, eval_rows=ROWS, callbacks=[Press()])
+    finally:
+        signal.signal(signal.SIGINT, before)
 
     assert steps() == ["checkpoint-4"]
     assert Path("run/checkpoint-4/head.safetensors").exists()
