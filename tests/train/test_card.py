@@ -333,7 +333,7 @@ def test_the_command_gives_the_same_arguments(arguments: dict[str, Any], monkeyp
         "for_setfit": True,
         "freeze": None,
     }
-    line = command(Call(sources=["d.csv"], base="org/name", eval_rows="org/data:test", args=args, options=options))
+    line = command(Call(rows="d.csv", base="org/name", eval_rows="org/data:test", args=args, options=options))
     assert line is not None
     called: dict[str, Any] = {}
 
@@ -352,9 +352,7 @@ def test_the_command_gives_the_same_arguments(arguments: dict[str, Any], monkeyp
 
 def test_files_are_called_by_their_names_and_other_rows_by_a_stand_in(tmp_path: Path) -> None:
     (tmp_path / "my rows.jsonl").write_text("", encoding="utf-8")
-    call = Call(
-        sources=[tmp_path / "my rows.jsonl"], base=tmp_path, eval_rows=[1], args=TrainingArguments(), options={}
-    )
+    call = Call(rows=tmp_path / "my rows.jsonl", base=tmp_path, eval_rows=[1], args=TrainingArguments(), options={})
 
     line = command(call)
 
@@ -376,7 +374,7 @@ def test_files_are_called_by_their_names_and_other_rows_by_a_stand_in(tmp_path: 
     ids=["function", "classifier", "comma", "object", "callback"],
 )
 def test_what_no_command_line_can_name(options: dict[str, Any]) -> None:
-    assert command(Call(sources=["d"], base="b", eval_rows=None, args=TrainingArguments(), options=options)) is None
+    assert command(Call(rows="d", base="b", eval_rows=None, args=TrainingArguments(), options=options)) is None
     assert "an object that no command line can name" in model_card(facts(command=None))
 
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from setfuse.runtime import DatasetError, MultiLabelRow, Row, UsageError
 
 from ._arguments import TrainingArguments
-from ._base import local_inputs, public_name
+from ._base import public_name
 from ._checks import check_rows, check_types, make_head_settings
 from ._data import read_single_label, read_unlabelled
 from ._data_checks import Rows, label_values
@@ -22,9 +22,8 @@ from ._labelled_rows import LabelledRows
 from ._loss_names import known_name
 from ._metrics import MetricOf, metric_of, rehearse
 from ._pairs import Pairs, make_pairs
-from ._plan import Lesson, Plan
+from ._plan import Given, Lesson, Plan
 from ._ranges import SamplingStrategy
-from ._reproduce import Call, command
 from ._result import TrainingResult
 from ._sources import Data
 from ._teacher import Teacher, ask
@@ -129,39 +128,20 @@ def distill(
         raise UsageError(
             "sampling_strategy and self_pairs: expected neither, since every two texts make a pair once; leave them out"
         )
-    call = Call(
-        subcommand="distill",
-        sources=[teacher, texts],
-        base=base,
-        eval_rows=eval_rows,
-        args=args,
-        options={
-            "columns": columns,
-            "label_names": label_names,
-            "head": None if head == LOGISTIC else head,
-            "head_params": head_params,
-            "freeze": freeze,
-            "metric": None if metric == "accuracy" else metric,
-            "metric_kwargs": metric_kwargs,
-            "for_setfit": for_setfit or None,
-            "callbacks": list(callbacks) or None,
-        },
-    )
     settings, head_training = make_head_settings(args, head, head_params, None, freeze)
     unlabelled = read_unlabelled(texts, columns=columns)
     held_out: Rows = [] if eval_rows is None else read_single_label(eval_rows, columns=columns, label_names=label_names)
     pairs = _pair_all(len(unlabelled), args)
     plan = Plan(
+        data=Given(rows=texts, teacher=teacher, eval_rows=eval_rows, columns=columns, label_names=label_names),
         base=base,
         out=Path(out),
-        inputs=local_inputs(teacher, texts, eval_rows, base),
         args=args,
         head=settings,
         head_training=head_training,
         held_out=held_out,
         metric=metric,
         metric_kwargs={} if metric_kwargs is None else metric_kwargs,
-        command=command(call) if isinstance(teacher, str | Path) else None,
         callbacks=callbacks,
         resume=resume,
         for_setfit=for_setfit,

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 from setfuse.runtime import check_new_folder
 
 from ._arguments import TrainingArguments
-from ._base import find_base, public_name
+from ._base import find_base, local_inputs, public_name
 from ._checks import check_evaluation
 from ._data_checks import Rows
-from ._head_settings import HeadSettings, HeadTraining
+from ._head_settings import LOGISTIC, HeadSettings, HeadTraining
 from ._labelled_rows import AnyLabelledRows
 from ._metrics import MetricOf
 from ._pairs import Pairs
+from ._reproduce import Call, command
 from ._result import TrainingResult
 from ._runs import check_output_dir, check_same_run, find_step, make_run
 
@@ -42,20 +43,38 @@ class Lesson:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What is read, as it was given.
+
+    Attributes:
+        rows: The training rows, or the texts that a teacher labels.
+        teacher: The classifier that labels them; None if people did.
+        eval_rows: The held-out rows; None for none.
+        columns: Of both.
+        label_names: Of the labels' numbers.
+    """
+
+    rows: Any
+    teacher: Any = None
+    eval_rows: Any
+    columns: Mapping[str, str] | None
+    label_names: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A training, but for what is learnt.
 
     Attributes:
+        data: What is read.
         base: The base model: a Hub id or a folder.
         out: The checkpoint folder to write.
-        inputs: Files and folders that are read, and so must not be replaced.
         args: The hyperparameters.
         head: Which head.
         head_training: How a differentiable one is trained.
         held_out: The rows to measure on; possibly none.
         metric: Of the classifier on them.
         metric_kwargs: Further arguments of the metric.
-        command: That trains the same again; None where no command line can.
         callbacks: Of the contrastive phase.
         resume: Go on from the last checkpoint in `args.output_dir`, or from this one.
         for_setfit: Whether SetFit is to be able to load the checkpoint.
@@ -63,16 +82,15 @@ class Plan:
         progress: Show progress bars on stderr.
     """
 
+    data: Given
     base: str | Path
     out: Path
-    inputs: tuple[Path, ...]
     args: TrainingArguments
     head: HeadSettings
     head_training: HeadTraining
     held_out: Rows
     metric: MetricOf
     metric_kwargs: Mapping[str, Any]
-    command: str | None
     callbacks: Sequence["TrainerCallback"]
     resume: bool | str | Path
     for_setfit: bool
@@ -90,8 +108,9 @@ class Plan:
         """
         check_evaluation(self.args, self.metric, self.metric_kwargs, self.held_out)
         resume_from = find_step(self.resume, self.args.output_dir) if self.resume else None
-        check_output_dir(self.args, out=self.out, inputs=self.inputs, resume_from=resume_from, overwrite=self.overwrite)
-        check_new_folder(self.out, overwrite=self.overwrite, keep=self.inputs)
+        inputs = local_inputs(self.data.rows, self.data.teacher, self.data.eval_rows, self.base)
+        check_output_dir(self.args, out=self.out, inputs=inputs, resume_from=resume_from, overwrite=self.overwrite)
+        check_new_folder(self.out, overwrite=self.overwrite, keep=inputs)
         folder = find_base(self.base)
         lesson = learn()
         evaluated = self.args.eval_strategy != "no"
@@ -119,14 +138,14 @@ class Plan:
             run=run,
             metric=self.metric,
             metric_kwargs=self.metric_kwargs,
-            command=self.command,
+            command=self._command(),
             for_setfit=self.for_setfit,
             teacher_name=lesson.teacher_name,
         )
         return recipe.follow(
             folder,
             self.out,
-            inputs=self.inputs,
+            inputs=inputs,
             resume_from=resume_from,
             overwrite=self.overwrite,
             callbacks=self.callbacks,
@@ -143,3 +162,29 @@ class Plan:
         if self.args.eval_strategy != "no":
             given |= {"metric": self.metric, "metric_kwargs": self.metric_kwargs}
         return given
+
+    def _command(self) -> str | None:
+        head = self.head
+        options = {
+            "columns": self.data.columns,
+            "label_names": self.data.label_names,
+            "head": None if isinstance(head.head, str) and head.head == LOGISTIC else head.head,
+            "head_params": head.head_params or None,
+            "multi_target_strategy": head.multi_target_strategy,
+            "freeze": self.head_training.freeze,
+            "metric": None if self.metric == "accuracy" else self.metric,
+            "metric_kwargs": self.metric_kwargs or None,
+            "for_setfit": self.for_setfit or None,
+            "callbacks": list(self.callbacks) or None,
+        }
+        data = self.data
+        return command(
+            Call(
+                rows=data.rows,
+                teacher=data.teacher,
+                base=self.base,
+                eval_rows=data.eval_rows,
+                args=self.args,
+                options=options,
+            )
+        )

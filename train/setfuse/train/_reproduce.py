@@ -21,16 +21,16 @@ class Call:
     """What `train` or `distill` was called with, as far as the result depends on it.
 
     Attributes:
-        subcommand: `train` or `distill`.
-        sources: The training rows, as they were given; or the teacher and its texts.
+        rows: The training rows, or the teacher's texts, as they were given.
+        teacher: As it was given to `distill`; None of `train`.
         base: The base model, as it was given.
         eval_rows: The held-out rows, as they were given.
         args: The hyperparameters.
         options: The other arguments by name; None for what was left out.
     """
 
-    subcommand: str = "train"
-    sources: Sequence[Any]
+    rows: Any
+    teacher: Any = None
     base: str | Path
     eval_rows: Any
     args: TrainingArguments
@@ -46,8 +46,12 @@ def command(call: Call, *, here: bool = False) -> str | None:
             folders by their names, and no word of where things go, since checkpoints are passed on.
     """
     name_of = str if here else _name
-    words = ["setfuse", call.subcommand]
-    words += [name_of(source) for source in call.sources] + ["--base", name_of(call.base), "--out", "CHECKPOINT"]
+    words = ["setfuse", "train"]
+    if call.teacher is not None:
+        if not isinstance(call.teacher, str | Path):
+            return None
+        words = ["setfuse", "distill", name_of(call.teacher)]
+    words += [name_of(call.rows), "--base", name_of(call.base), "--out", "CHECKPOINT"]
     if call.eval_rows is not None:
         words += ["--eval", name_of(call.eval_rows)]
     given = {name: value for name, value in call.options.items() if value is not None}

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ._arguments import TrainingArguments
-from ._base import local_inputs
 from ._checks import check_rows, check_types, make_head_settings
 from ._data import read_data
 from ._data_checks import Rows, label_values
@@ -13,8 +12,7 @@ from ._drawing import draw_training_pairs
 from ._head_settings import LOGISTIC
 from ._loss_names import is_on_labels
 from ._metrics import MetricOf
-from ._plan import Lesson, Plan
-from ._reproduce import Call, command
+from ._plan import Given, Lesson, Plan
 from ._result import TrainingResult
 from ._sources import Data
 
@@ -101,35 +99,16 @@ def train(
     check_rows(training_rows, held_out, args)
     pairs = None if is_on_labels(args.loss) else draw_training_pairs(label_values(training_rows), args)
     lesson = Lesson(rows=training_rows, pairs=pairs, given={"labels": dict(training_rows.numbers)})
-    call = Call(
-        sources=[rows],
-        base=base,
-        eval_rows=eval_rows,
-        args=args,
-        options={
-            "columns": columns,
-            "label_names": label_names,
-            "head": None if head == LOGISTIC else head,
-            "head_params": head_params,
-            "multi_target_strategy": multi_target_strategy,
-            "freeze": freeze,
-            "metric": None if metric == "accuracy" else metric,
-            "metric_kwargs": metric_kwargs,
-            "for_setfit": for_setfit or None,
-            "callbacks": list(callbacks) or None,
-        },
-    )
     plan = Plan(
+        data=Given(rows=rows, eval_rows=eval_rows, columns=columns, label_names=label_names),
         base=base,
         out=Path(out),
-        inputs=local_inputs(rows, eval_rows, base),
         args=args,
         head=settings,
         head_training=head_training,
         held_out=held_out,
         metric=metric,
         metric_kwargs={} if metric_kwargs is None else metric_kwargs,
-        command=command(call),
         callbacks=callbacks,
         resume=resume,
         for_setfit=for_setfit,

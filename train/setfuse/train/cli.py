@@ -228,7 +228,7 @@ def _search(options: argparse.Namespace) -> None:
     if evaluated:  # or there would be nothing to evaluate on
         given |= {"metric": options.metric, "metric_kwargs": options.metric_kwargs}
     call = Call(
-        sources=[options.data],
+        rows=options.data,
         base=options.base,
         eval_rows=options.eval if evaluated else None,
         args=result.arguments,
