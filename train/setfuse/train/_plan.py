@@ -17,7 +17,7 @@ from ._metrics import MetricOf
 from ._pairs import Pairs
 from ._reproduce import Call, command
 from ._result import TrainingResult
-from ._runs import check_output_dir, check_same_run, find_step, make_run
+from ._runs import Run, check_output_dir, check_same_run, find_step, make_run
 
 if TYPE_CHECKING:
     from transformers import TrainerCallback
@@ -113,15 +113,7 @@ class Plan:
         check_new_folder(self.out, overwrite=self.overwrite, keep=inputs)
         folder = find_base(self.base)
         lesson = learn()
-        evaluated = self.args.eval_strategy != "no"
-        run = make_run(
-            self.args,
-            {**self._given(), **lesson.given},
-            lesson.rows,
-            folder,
-            held_out=self.held_out if evaluated else None,
-            hashes=lesson.hashes,
-        )
+        run = self._run(lesson, folder)
         if resume_from is not None:
             check_same_run(resume_from, run)
         # Seconds of importing torch, after all that can be refused without it.
@@ -152,16 +144,20 @@ class Plan:
             progress=self.progress,
         )
 
-    def _given(self) -> dict[str, Any]:
-        given = {
+    def _run(self, lesson: Lesson, base: Path) -> Run:
+        given: dict[str, Any] = {
             "head": self.head.head,
             "head_params": self.head.head_params,
             "multi_target_strategy": self.head.multi_target_strategy,
             "freeze": self.head_training.freeze,
         }
+        held_out = None
         if self.args.eval_strategy != "no":
             given |= {"metric": self.metric, "metric_kwargs": self.metric_kwargs}
-        return given
+            held_out = self.held_out
+        return make_run(
+            self.args, {**given, **lesson.given}, lesson.rows, base, held_out=held_out, hashes=lesson.hashes
+        )
 
     def _command(self) -> str | None:
         head = self.head

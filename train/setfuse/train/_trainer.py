@@ -292,7 +292,7 @@ class ContrastiveTrainer(Trainer):
         self.check_weights()
         self.write_step(self._make_step(self._head_so_far(), self.losses, self.state.log_history))
 
-    def save_last_step(self) -> Path:
+    def save_last_step(self) -> None:
         """Write the last step as `_save_checkpoint` does, unless it is there.
 
         Raises:
@@ -301,7 +301,6 @@ class ContrastiveTrainer(Trainer):
         """
         if not self.last_step.exists():
             self._save_checkpoint(self._body, None)
-        return self.last_step
 
     @property
     def last_step(self) -> Path:
